@@ -1,4 +1,4 @@
-"""Models whose scores are inner products of a history's vector and an item's."""
+"""User and item vectors of models whose scores are inner products."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from nearfar.models.factors import Factors
 from nearfar.models.model import Model
 
 WIDTH_STEP = 16
-"""Products are padded to a multiple of this many columns. The last columns of a narrower one go
-through another routine, which adds in another order: scores would differ in their last bit."""
+"""Products are padded to a multiple of this many columns. Otherwise another routine, which adds in
+another order, computes the last columns, and scores differ in their last bit."""
 
 
 @dataclass(frozen=True, eq=False)
 class InnerProducts:
-    """The two sides of a model's scores: score = hidden(history) . weight[item] + bias[item].
+    """User and item vectors of a model: score = hidden(history) . weight[item] + bias[item].
 
     Attributes:
         weight: the items' rows of the decoder's last layer, or their factors.
         bias: the items' biases.
-        hidden: from canonical histories to what the product is taken with, on the model's device.
+        hidden: computes user vectors, on the model's device, from canonical histories.
     """
 
     weight: Float[Tensor, "items d"]
@@ -38,7 +38,7 @@ class InnerProducts:
 
     @classmethod
     def of(cls, model: Model) -> InnerProducts | None:
-        """Return the two sides of a model's scores, or None where they are no inner products."""
+        """Return the vectors of a model, or None if its scores are not inner products."""
         if isinstance(model, Autoencoder):
             out = model.network.decoder.out
             return cls(out.weight.detach(), out.bias.detach(), model.hidden)
@@ -54,20 +54,19 @@ class InnerProducts:
 
     @torch.inference_mode()
     def scores_at(
-        self, hidden: Float[Tensor, "users d"], items: Int64[Tensor, "users places"]
-    ) -> Float[Tensor, "users places"]:
-        """Return the scores of some items of each user, as `Model.score` computes them.
+        self, hidden: Float[Tensor, "users d"], items: Int64[Tensor, "users candidates"]
+    ) -> Float[Tensor, "users candidates"]:
+        """Return the scores of some items per user, equal to those of `Model.score`.
 
-        All users' items go through one product of the shape that the model's own has, so that
-        scores and ties are those of the whole catalogue. Memory grows with users x places.
+        One product computes the scores of all users, as the model itself does, so that scores and
+        ties are those of the whole catalogue. Memory grows with users x candidates.
 
         Args:
-            hidden: of the users.
-            items: positions of items, on the device of `hidden`.
+            hidden: user vectors, from `hidden`.
+            items: positions of each user's items, on the device of `hidden`.
         """
         columns = torch.unique(items)
-        n = len(columns)
-        padded = torch.cat([columns, columns.new_zeros(-n % WIDTH_STEP)])
+        padded = torch.cat([columns, columns.new_zeros(-len(columns) % WIDTH_STEP)])
         scores = torch.empty(len(hidden), len(padded), device=hidden.device)
         affine_into(scores, hidden, self.weight[padded], self.bias[padded])
         return scores.gather(1, torch.searchsorted(columns, items))
@@ -77,7 +76,7 @@ class InnerProducts:
 def user_vectors(
     products: InnerProducts, histories: csr_array, batch_size: int
 ) -> Float[np.ndarray, "users d_plus_1"]:
-    """Return the histories' vectors with ones in the last column, float32."""
+    """Return user vectors, float32, with ones in the last column."""
     starts = range(0, histories.shape[0], batch_size)
     parts = [products.hidden(histories[s : s + batch_size]).cpu().numpy() for s in starts]
     vectors = np.concatenate([*parts, np.empty((0, products.weight.shape[1]), np.float32)])
