@@ -104,7 +104,7 @@ def test_a_budget_that_is_used_up_says_how_to_go_on(out: Path, tmp_path: Path, c
     captured = capsys.readouterr()
     assert "missing" in captured.out
     assert "**Incomplete**" in (part / "table1.md").read_text()
-    command = captured.err.strip().split("go on with: ")[1]
+    command = captured.err.strip().split("continue with: ")[1]
     program, *arguments = shlex.split(command)
     assert program == "nearfar"
     arguments[arguments.index("--budget") + 1] = "60"

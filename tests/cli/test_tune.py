@@ -49,7 +49,7 @@ def test_a_budget_that_is_used_up_says_how_to_go_on(work, tmp_path, capsys) -> N
                  str(tmp_path), "--quiet"]  # fmt: skip
     assert run([*arguments, "--budget", "0"]) == 3
     told = capsys.readouterr().err
-    assert f"go on with: nearfar tune ease --data {work / 'split'} --trials 3" in told
+    assert f"continue with: nearfar tune ease --data {work / 'split'} --trials 3" in told
     assert run(arguments) == 0
 
 

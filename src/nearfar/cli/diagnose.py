@@ -88,7 +88,7 @@ def diagnose_bundles(
     alignment (Propositions 3.1, 3.2), collapsed dimensions and neighbourhoods under masks. 1,000
     users take half a minute to two minutes per bundle; fewer (--users, --sharing-users) take less.
     """
-    named = inputs.named_bundles([bundle, *(compare or [])])
+    named = inputs.bundles_by_name([bundle, *(compare or [])])
     instruments = (
         all_instruments()
         if only is None

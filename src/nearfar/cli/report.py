@@ -13,7 +13,7 @@ from nearfar.bundle.folder import load_bundle
 from nearfar.cli import inputs
 from nearfar.cli.exit_codes import same_command
 from nearfar.cli.options import DeviceOption, Seed, with_options
-from nearfar.cli.output import Output, drawn
+from nearfar.cli.output import Output, rich_table
 from nearfar.core.errors import ArtefactError
 from nearfar.core.manifest import is_bundle
 from nearfar.data.interactions import Split
@@ -76,7 +76,7 @@ def report_page(
             "page": str(out), "bundles": {title: str(path) for title, path in named.items()},
             "seconds": seconds, **found.to_dict(),
         },
-        drawn(comparison_table(found.evaluations, QUALITY, seed=seed), "test users"),
+        rich_table(comparison_table(found.evaluations, QUALITY, seed=seed), "test users"),
         f"\nwritten in {seconds:.0f} s: {out}",
     )  # fmt: skip
 
@@ -102,7 +102,7 @@ def _named(paths: list[Path], split: Split) -> dict[str, Path]:
         else:
             inside = sorted(each for each in path.iterdir() if is_bundle(each))
             found += [(None, each) for each in inside or [path]]
-    named = inputs.named_bundles([path for label, path in found if label is None])
+    named = inputs.bundles_by_name([path for label, path in found if label is None])
     by_path = {path: name for name, path in named.items()}
     titles = [by_path[path] if label is None else label for label, path in found]
     return {

@@ -170,7 +170,7 @@ def reproduce(
     for summary in found.failed:
         output.warning(f"{summary.row.label} failed: {'; '.join(summary.troubles)}")
     if found.stop is not None and not found.complete:
-        output.warning(f"{REASONS[found.stop]}; go on with: {again}")
+        output.warning(f"{REASONS[found.stop]}; continue with: {again}")
         if found.stop != "budget" or not found.failed:
             raise typer.Exit(CODES[found.stop])
     if found.failed:

@@ -158,7 +158,7 @@ def serve(
     if runtime == "torch":
         require_torch()
     from nearfar.abtest.assignment import read_experiment
-    from nearfar.cli.inputs import named_bundles
+    from nearfar.cli.inputs import bundles_by_name
     from nearfar.web.logs import to_stream
     from nearfar.web.server import serve as listen
     from nearfar.web.settings import Limits, ServiceSettings, from_environment, open_store
@@ -173,7 +173,7 @@ def serve(
         watch_seconds=watch_seconds, drain_seconds=drain_seconds,
     )  # fmt: skip
     settings = ServiceSettings(
-        bundles=named_bundles(bundle or []),
+        bundles=bundles_by_name(bundle or []),
         registry=registry,
         indices=tuple(index or ()),
         runtime=runtime,

@@ -235,11 +235,11 @@ def _open_training(
         split = load_split(Path(source))
         about = {"split": split.fingerprint, **split.protocol}
         split = inputs.split_with_options(split, source, log_options, output)
-        inputs.say_weights(split.train, output)
+        inputs.report_weights(split.train, output)
         return split.train, split.validation, about
     log = inputs.open_log(source, log_options, output)
     everyone = log.interactions()
-    inputs.say_weights(everyone, output)
+    inputs.report_weights(everyone, output)
     about = {"log": log.name, "steps": [str(step) for step in log.steps]}
     if log.read is not None:
         about["read"] = log.read.to_dict()

@@ -118,7 +118,7 @@ def tune(
     )  # fmt: skip
     _show(found, search, data, output)
     if found.stop is not None:
-        output.warning(f"{REASONS[found.stop]}; go on with: {same_command(ctx)}")
+        output.warning(f"{REASONS[found.stop]}; continue with: {same_command(ctx)}")
         raise typer.Exit(CODES[found.stop])
     if found.best is None:
         output.warning("no trial came through; the reasons are in the table")
