@@ -60,7 +60,7 @@ def demo(
     output.result(value, *_tables(result, titles, frame["title"].to_list()))
 
 
-def _tables(result: Demo, matches: list[str], titles: list[str]) -> list:
+def _tables(result: Demo, liked: list[str], titles: list[str]) -> list:
     counts = result.split.train
     results = {trial.name: trial.test for trial in result.trials}
     compared = comparison_table(results)
@@ -87,7 +87,7 @@ def _tables(result: Demo, matches: list[str], titles: list[str]) -> list:
             ["metric", "difference", "95% interval", "p"],
             differences,
         ),
-        table(f"\nWho likes {'; '.join(matches)} may like", ["", "film"], rows, left=2),
+        table(f"\nWho likes {'; '.join(liked)} may like", ["", "film"], rows, left=2),
         f"\nFitting took {result.fit_seconds:.0f} s in all. {result.folder}/ holds bundle-pia, "
         "bundle-plain, split, results.json and training.png; try:\n"
         f'  nearfar recommend {result.folder}/bundle-pia --items "Toy Story; Alien"\n'

@@ -116,7 +116,7 @@ def draw_map(
     )
 
 
-def _mapped(title: str, path: Path, split: Split, device, output: Output) -> ModelToMap:
+def _load_model(title: str, path: Path, split: Split, device, output: Output) -> ModelToMap:
     bundle = load_bundle(path, device=device)
     inputs.warn_of_other_data(title, bundle, split, output)
     return ModelToMap.of_bundle(
