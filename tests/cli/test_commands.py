@@ -386,7 +386,7 @@ def test_an_unfinished_run_is_neither_lost_nor_made_up(work: Path, tmp_path: Pat
         check=False,
     )  # fmt: skip
     assert interrupted.returncode == 130, interrupted.stderr
-    assert "--resume goes on" in interrupted.stderr
+    assert "--resume continues" in interrupted.stderr
     assert (tmp_path / "b" / "manifest.json").exists()
     assert (tmp_path / "b.run" / "metrics.jsonl").read_text().count("\n") == 2
     assert run(arguments("b")) == 1

@@ -175,7 +175,10 @@ def test_a_row_that_fails_is_told_and_the_rest_stands(tmp_path: Path, capsys) ->
     [
         (["--dataset", "ml-1n"], "neither a path that exists nor one of the data sets"),
         (["--dataset", NAME, "--only", "eese"], "did you mean 'ease'"),
-        (["--dataset", NAME, "--set", "epochs=3"], "names no algorithm; write multvae.epochs="),
+        (
+            ["--dataset", NAME, "--set", "epochs=3"],
+            "does not name an algorithm; write for example multvae.epochs=",
+        ),
         (["--dataset", NAME, "--set", "multva.epochs=3"], "did you mean 'multvae'"),
         (["--dataset", NAME, "--set", "ease.l2=-1"], "EASE: l2 is -1"),
         (["--dataset", NAME, "--metrics", "coverage@5"], "no value per user"),

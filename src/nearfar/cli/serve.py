@@ -164,7 +164,7 @@ def serve(
     from nearfar.web.settings import Limits, ServiceSettings, from_environment, open_store
 
     if not bundle and registry is None:
-        raise typer.BadParameter("name a --bundle, or a --registry", param_hint="--bundle")
+        raise typer.BadParameter("give a --bundle or a --registry", param_hint="--bundle")
     token, origins = from_environment(os.environ)
     options = {} if threads is None else {"threads": threads}
     limits = Limits(
@@ -192,18 +192,15 @@ def serve(
         **options,
     )
     if registry is not None and not registry.is_dir():
-        raise SettingsError(f"{registry} {_not_a_folder(registry)}; name a pipeline's registry")
+        problem = "is a file" if registry.exists() else "does not exist"
+        raise SettingsError(f"{registry} {problem}; give the folder of a pipeline's registry")
     if store is not None and "://" not in store and not Path(store).exists():
         output.warning(
-            f"{store} does not exist (yet): no recommendations made before are answered until a "
-            "day is published there"
+            f"{store} does not exist yet: there are no stored recommendations until a day is "
+            "published there"
         )
     if sys.stderr.isatty():
-        where = f"http://{host}:{port}" if port else "the port that the log tells"
-        output.remark(f"nearfar serves at {where}; Ctrl-C stops it")
+        address = f"http://{host}:{port}" if port else "the port in the log"
+        output.remark(f"nearfar serves at {address}; Ctrl-C stops it")
     to_stream(level=logging.WARNING if output.quiet else logging.INFO)
     listen(settings, host, port)
-
-
-def _not_a_folder(path: Path) -> str:
-    return "is a file" if path.exists() else "does not exist"
