@@ -11,7 +11,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int
 from scipy.sparse import csr_array
 
@@ -21,7 +20,6 @@ from nearfar.core.errors import DataError
 from nearfar.core.ranking import Ranking
 from nearfar.data.interactions import canonical
 from nearfar.models.model import Model
-from nearfar.models.top_k import by_score
 
 MARGIN = 20
 """Items proposed beyond those that are needed."""
@@ -124,7 +122,6 @@ class ItemIndex:
         """The largest number of excluded items for which the index ranks a user."""
         return max(MIN_EXCLUDED, int(EXCLUDED_SHARE * self.model.n_items))
 
-    @torch.inference_mode()
     def _rank_candidates(
         self,
         histories: csr_array,
@@ -135,7 +132,7 @@ class ItemIndex:
     ) -> Ranking:
         """Return the best k of the items that the graph proposes; shorter rows end in -1."""
         products = require_inner_products(self.model)
-        hidden = products.hidden(histories)
+        hidden = products.encode(histories)
         users = np.column_stack([hidden.cpu().numpy(), np.ones(len(hidden), np.float32)])
         candidates = self._search(users, n_excluded)
         is_excluded = candidates < 0
@@ -145,12 +142,7 @@ class ItemIndex:
         cells = candidates + n_items * np.arange(len(users))[:, None]
         is_excluded |= _isin_sorted(cells, user_rows * n_items + exclude.indices)
         is_excluded |= _isin_sorted(candidates, denied)
-        items = torch.from_numpy(candidates).to(hidden.device)
-        scores = products.scores_at(hidden, items)
-        scores.nan_to_num_(nan=float("-inf"), posinf=float("inf"), neginf=float("-inf"))
-        scores[torch.from_numpy(is_excluded).to(hidden.device)] = float("-inf")
-        items, scores = by_score(items, scores)
-        return Ranking(items[:, :k].cpu().numpy(), scores[:, :k].cpu().numpy())
+        return products.rank(hidden, candidates, is_excluded, k)
 
     def _search(
         self, users: Float[np.ndarray, "users d"], n_excluded: Int[np.ndarray, " users"]

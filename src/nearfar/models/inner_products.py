@@ -7,15 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from nearfar.core.ranking import Ranking
 from nearfar.kernels.products import affine_into
 from nearfar.kernels.rows import Rows
 from nearfar.models.autoencoder import Autoencoder
 from nearfar.models.factors import Factors
 from nearfar.models.model import Model
+from nearfar.models.top_k import by_score
 
 WIDTH_STEP = 16
 """Products are padded to a multiple of this many columns. Otherwise another routine, which adds in
@@ -53,6 +55,34 @@ class InnerProducts:
         return np.column_stack(columns).astype(np.float32, copy=False)
 
     @torch.inference_mode()
+    def encode(self, histories: csr_array) -> Float[Tensor, "users d"]:
+        """Return the user vectors of canonical histories, on the model's device."""
+        return self.hidden(histories)
+
+    @torch.inference_mode()
+    def rank(
+        self,
+        hidden: Float[Tensor, "users d"],
+        items: Int64[np.ndarray, "users candidates"],
+        is_excluded: Bool[np.ndarray, "users candidates"],
+        k: int,
+    ) -> Ranking:
+        """Return the best k of each user's candidates, as `Model.top_k` orders them.
+
+        Args:
+            hidden: user vectors, from `encode`.
+            items: positions of each user's candidates.
+            is_excluded: which of them to leave out; rows with fewer than k others end in -1.
+            k: items per user.
+        """
+        candidates = torch.from_numpy(items).to(hidden.device)
+        scores = self.scores_at(hidden, candidates)
+        scores.nan_to_num_(nan=float("-inf"), posinf=float("inf"), neginf=float("-inf"))
+        scores[torch.from_numpy(is_excluded).to(hidden.device)] = float("-inf")
+        candidates, scores = by_score(candidates, scores)
+        return Ranking(candidates[:, :k].cpu().numpy(), scores[:, :k].cpu().numpy())
+
+    @torch.inference_mode()
     def scores_at(
         self, hidden: Float[Tensor, "users d"], items: Int64[Tensor, "users candidates"]
     ) -> Float[Tensor, "users candidates"]:
@@ -62,7 +92,7 @@ class InnerProducts:
         ties are those of the whole catalogue. Memory grows with users x candidates.
 
         Args:
-            hidden: user vectors, from `hidden`.
+            hidden: user vectors, from `encode`.
             items: positions of each user's items, on the device of `hidden`.
         """
         columns = torch.unique(items)
