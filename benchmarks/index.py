@@ -2,13 +2,13 @@
 
     python -m benchmarks.index [--items 100000] [--recall 0.99]
 
-A factor model of 200 dimensions with the made-up item vectors of `benchmarks.embeddings`; a
-history's factors are the mean of its items'. Histories are 20 of the 200 items of the largest
-product with an item drawn by popularity, which falls as 1 / rank. `nf.build_index` measures recall,
-its interval and the effort on 500 of them. Then `nf.recommend` is timed on others, end to end, one
-user and 32 users per call, both ways in turn; the medians are written, and the recall on these
-other histories. One thread; times are of the processor, so that other work on the machine does not
-count.
+The model is a factor model of 200 dimensions with the made-up item vectors of
+`benchmarks.embeddings`; a user's factors are the mean of those of the history. A history is 20 of
+the 200 items with the largest product with an item drawn by popularity, which falls as 1 / rank.
+`nf.build_index` measures recall, its interval and the effort on 500 histories. Then `nf.recommend`
+is timed end to end on other histories, for one user and for 32 users per call, with and without the
+index in turn. The medians and the recall on these other histories are written. One thread; times
+are processor times, which other work on the machine does not change.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ import nearfar as nf
 from benchmarks.embeddings import vectors
 from benchmarks.machine import provenance
 from nearfar.bundle.bundle import About, Bundle
-from nearfar.bundle.index_building import recalls, told_recall
+from nearfar.bundle.index_building import format_recall, recalls
 from nearfar.core.files import write_json
 from nearfar.models.factors import Factors, LinearFolding
 
@@ -37,8 +37,8 @@ K, LENGTH, POOL = 100, 20, 200
 N_MEASURED, N_ROUNDS = 500, 30
 
 
-def made_up(n_items: int, n_dimensions: int) -> Bundle:
-    """A factor model of made-up item vectors."""
+def make_bundle(n_items: int, n_dimensions: int) -> Bundle:
+    """Make a bundle of a factor model with made-up item vectors."""
     items, _ = vectors(n_items, n_dimensions + 1, 1)
     factors, bias = np.ascontiguousarray(items[:, :-1]), np.ascontiguousarray(items[:, -1])
     offset = np.zeros(n_dimensions, np.float32)
@@ -48,14 +48,14 @@ def made_up(n_items: int, n_dimensions: int) -> Bundle:
 
 
 def histories(model: Factors, n_users: int, seed: int = 0) -> csr_array:
-    """Items of one taste each."""
+    """Make histories, each of items near one item drawn by popularity."""
     rng = np.random.default_rng(seed)
-    chance = model.popularity / model.popularity.sum()
-    seeds = rng.choice(model.n_items, n_users, p=chance)
+    probabilities = model.popularity / model.popularity.sum()
+    centres = rng.choice(model.n_items, n_users, p=probabilities)
     rows = []
     for start in range(0, n_users, 16):
-        of = seeds[start : start + 16]
-        scores = model.item_factors[of] @ model.item_factors.T + model.item_bias
+        block = centres[start : start + 16]
+        scores = model.item_factors[block] @ model.item_factors.T + model.item_bias
         pools = np.argpartition(-scores, POOL, axis=1)[:, :POOL]
         rows += [rng.choice(pool, LENGTH, replace=False) for pool in pools]
     columns = np.concatenate(rows)
@@ -66,20 +66,21 @@ def histories(model: Factors, n_users: int, seed: int = 0) -> csr_array:
     return x
 
 
-def timed(bundle: Bundle, index: nf.ItemIndex, x: csr_array, size: int) -> dict[str, Any]:
-    """Milliseconds per user of both ways, in turn, and the share of the exact items found."""
-    taken: dict[str, list[float]] = {"exact": [], "index": []}
+def time_recommend(bundle: Bundle, index: nf.ItemIndex, x: csr_array, size: int) -> dict[str, Any]:
+    """Return the milliseconds per user with the index and without, and the index's recall."""
+    elapsed: dict[str, list[float]] = {"exact": [], "index": []}
     shares = []
     for number in range(N_ROUNDS + 1):
         rows = x[np.arange(number * size, (number + 1) * size) % x.shape[0]]
-        found = {}
-        for way, which in (("exact", None), ("index", index)):
+        rankings = {}
+        for way, used_index in (("exact", None), ("index", index)):
             started = time.process_time()
-            found[way] = nf.recommend(bundle, rows, k=K, index=which)
-            taken[way].append(1000 * (time.process_time() - started) / size)
-        assert found["index"].n_by_index == size
-        shares.append(recalls(found["index"], found["exact"]).mean())
-    exact, by_index = (np.array(taken[way][1:]) for way in ("exact", "index"))  # one to warm up
+            rankings[way] = nf.recommend(bundle, rows, k=K, index=used_index)
+            elapsed[way].append(1000 * (time.process_time() - started) / size)
+        assert rankings["index"].n_by_index == size
+        shares.append(recalls(rankings["index"], rankings["exact"]).mean())
+    # The first round warms up.
+    exact, by_index = (np.array(elapsed[way][1:]) for way in ("exact", "index"))
     return {
         "exact": float(np.median(exact)), "index": float(np.median(by_index)),
         "exact/index": [float(q) for q in np.quantile(exact / by_index, [0.25, 0.5, 0.75])],
@@ -98,7 +99,7 @@ def main() -> None:
 
     torch.set_num_threads(1)
     faiss.omp_set_num_threads(1)
-    bundle = made_up(arguments.items, arguments.dimensions)
+    bundle = make_bundle(arguments.items, arguments.dimensions)
     x = histories(bundle.model, N_MEASURED + 320)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started = time.process_time()
@@ -106,12 +107,12 @@ def main() -> None:
         bundle, x[:N_MEASURED], k=K, recall=arguments.recall, force=True,
         progress=lambda line: print(line, flush=True),
     )  # fmt: skip
-    built = time.process_time() - started
-    for of_the_clock in ("build_seconds", "milliseconds"):
-        del index.about[of_the_clock]
+    build_seconds = time.process_time() - started
+    for name in ("build_seconds", "milliseconds"):
+        del index.about[name]  # wall-clock times, which other work on the machine changes
     out = arguments.out or Path(__file__).with_name(f"index_{arguments.items}.json")
-    rows = {f"{n} per call": timed(bundle, index, x[N_MEASURED:], n) for n in (1, 32)}
-    table = Table(title=f"{arguments.items:,} items, effort {index.effort}, {told_recall(index)}")
+    rows = {f"{n} per call": time_recommend(bundle, index, x[N_MEASURED:], n) for n in (1, 32)}
+    table = Table(title=f"{arguments.items:,} items, effort {index.effort}, {format_recall(index)}")
     for column in ("", "exact ms", "index ms", "exact/index (quarters)", "recall"):
         table.add_column(column, justify="right")
     for name, row in rows.items():
@@ -122,7 +123,7 @@ def main() -> None:
     write_json(out, {
         "items": arguments.items, "dimensions": arguments.dimensions, "k": K,
         "effort": index.effort, **index.about, "recommend": rows,
-        "processor_seconds_to_build_and_measure": built,
+        "processor_seconds_to_build_and_measure": build_seconds,
         "peak_mebibytes": {
             "before": before / 1024,
             "after": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,

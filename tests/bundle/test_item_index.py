@@ -20,7 +20,13 @@ from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.history_file import HistoryChunk
 from nearfar.bundle.index_building import build_index, recalls
 from nearfar.bundle.index_folder import load_index, save_index
-from nearfar.bundle.item_graph import BLOCK_ITEMS, OneLength, fingerprint, make_graph, search
+from nearfar.bundle.item_graph import (
+    BLOCK_ITEMS,
+    EuclideanTransform,
+    build_graph,
+    fingerprint,
+    search,
+)
 from nearfar.bundle.item_index import ItemIndex
 from nearfar.bundle.recommend import recommend, recommend_to_file
 from nearfar.core.errors import (
@@ -115,7 +121,7 @@ def histories(n_users: int = 70) -> csr_array:
 def whole_graph(model: Model, k: int = K) -> ItemIndex:
     """An index whose effort is so high that it misses nothing."""
     about = {"built_for": {"algorithm": "wmf", "created": "2026", "n_items": N_ITEMS}}
-    return ItemIndex(model, make_graph(model), k, N_ITEMS, fingerprint(model), about)
+    return ItemIndex(model, build_graph(model), k, N_ITEMS, fingerprint(model), about)
 
 
 def assert_equal(found: Ranking, expected: Ranking, kind: str = "") -> None:
@@ -207,15 +213,15 @@ def test_the_nearest_at_one_length_has_the_largest_product(
     rng = np.random.default_rng(seed)
     items = (rng.normal(size=(40, d)) * spread ** rng.normal(size=(40, 1))).astype(np.float32)
     users = rng.normal(size=(3, d)).astype(np.float32)
-    one_length = OneLength.of(items)
-    stored = one_length.items(items).astype(np.float64)
-    asked = one_length.users(users).astype(np.float64)
-    np.testing.assert_allclose((stored**2).sum(1), one_length.square, rtol=1e-5)
+    transform = EuclideanTransform.of(items)
+    stored = transform.items(items).astype(np.float64)
+    asked = transform.users(users).astype(np.float64)
+    np.testing.assert_allclose((stored**2).sum(1), transform.square, rtol=1e-5)
     distances = ((asked[:, None] - stored[None]) ** 2).sum(2)
     products = users.astype(np.float64) @ items.astype(np.float64).T
     for of_user, product in zip(distances, products, strict=True):
         # from the nearest to the farthest, products fall, but for what float32 rounds
-        tolerance = 1e-4 * (1 + np.abs(product).max() + one_length.square)
+        tolerance = 1e-4 * (1 + np.abs(product).max() + transform.square)
         assert (np.diff(product[np.argsort(of_user)]) <= tolerance).all()
 
 
@@ -268,18 +274,18 @@ def test_recall_is_the_share_of_the_exact_items() -> None:
 
 def test_without_histories_some_are_made_up_of_popular_items() -> None:
     model = make("linear folding")
-    made = index_building._made_up(model, 0)
+    made = index_building._make_histories(model, 0)
     assert made.shape == (500, N_ITEMS)
     assert np.diff(made.indptr).min() >= 1
     counts = np.asarray(made.sum(0)).ravel()
     assert counts[-50:].sum() == 0, "nobody interacted with these"
     assert counts[:100].sum() > 2 * counts[200:300].sum()
-    again = index_building._made_up(model, 0)
+    again = index_building._make_histories(model, 0)
     assert (made != again).nnz == 0
     index = build_index(bundle_of(model), k=3, force=True)
     assert index.about["measured_on"] == "500 histories made up of items drawn by popularity"
     model.popularity[:] = 0
-    assert index_building._made_up(model, 0).nnz
+    assert index_building._make_histories(model, 0).nnz
 
 
 def test_an_index_that_does_not_pay_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -318,7 +324,7 @@ def test_wrong_settings_are_refused() -> None:
     broken = make("linear folding")
     broken.item_factors[3, 0] = np.nan
     with pytest.raises(ArtefactError, match="not finite"):
-        make_graph(broken)
+        build_graph(broken)
 
 
 def test_without_faiss_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -433,5 +439,5 @@ def test_recommend_asks_the_index(saved: tuple[Bundle, Path], tmp_path: Path) ->
     assert_equal(recommend(again, x, k=5, index=index), plain)  # the same model, read twice
     with pytest.raises(DataError, match="k is 0"):
         recommend(bundle, x, k=0, index=index)
-    with pytest.raises(DataError, match="histories over 3 items"):
+    with pytest.raises(DataError, match="the histories have 3 items"):
         recommend(bundle, csr_array((1, 3)), index=index)

@@ -85,7 +85,7 @@ def test_ctrl_c_says_how_to_go_on(work: Path, tmp_path: Path, capsys, monkeypatc
     arguments = ["autopilot", str(work / "log.csv"), "--out", str(tmp_path / "b"), *LINEAR]
     assert run(arguments) == 130
     captured = capsys.readouterr()
-    assert "stopped by hand; go on with: nearfar autopilot" in captured.err
+    assert "stopped by hand; continue with: nearfar autopilot" in captured.err
     assert f"--out {tmp_path / 'b'}" in captured.err
     assert "EASE" in captured.out
     assert not (tmp_path / "b").exists()
@@ -131,7 +131,7 @@ def test_a_real_kill_keeps_all_finished_trials(work: Path, tmp_path: Path, numbe
     _, error = program.communicate()
     assert program.returncode == (130 if number == signal.SIGINT else -number), error
     if number == signal.SIGINT:
-        assert "go on with: nearfar autopilot" in error
+        assert "continue with: nearfar autopilot" in error
     before = json.loads(file.read_text())["trials"]
     assert not out.exists()
     # its time is over: what was begun is ended, and the winner is fitted

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from nearfar import __version__
-from nearfar.cli.inputs import named_bundles
+from nearfar.cli.inputs import bundles_by_name
 from nearfar.cli.main import run
 from tests.cli.conftest import TINY, write_log
 from tests.train.test_trackers import events_of
@@ -135,8 +135,8 @@ def test_compare_fits_80_columns_with_long_names_too(work: Path, tmp_path, capsy
 
 def test_bundles_with_the_same_last_name_are_told_apart(tmp_path: Path) -> None:
     paths = [tmp_path / "a" / "model", tmp_path / "b" / "model"]
-    assert list(named_bundles(paths)) == ["a/model", "b/model"]
-    assert list(named_bundles(paths[:1])) == ["model"]
+    assert list(bundles_by_name(paths)) == ["a/model", "b/model"]
+    assert list(bundles_by_name(paths[:1])) == ["model"]
 
 
 def test_measuring_on_users_that_were_trained_on_is_warned_of(work, tmp_path, capsys) -> None:
@@ -386,7 +386,7 @@ def test_an_unfinished_run_is_neither_lost_nor_made_up(work: Path, tmp_path: Pat
         check=False,
     )  # fmt: skip
     assert interrupted.returncode == 130, interrupted.stderr
-    assert "--resume goes on" in interrupted.stderr
+    assert "--resume continues" in interrupted.stderr
     assert (tmp_path / "b" / "manifest.json").exists()
     assert (tmp_path / "b.run" / "metrics.jsonl").read_text().count("\n") == 2
     assert run(arguments("b")) == 1

@@ -36,7 +36,7 @@ def test_one_algorithm_has_a_row_per_fold(capsys) -> None:
 def test_what_cannot_be_is_told(capsys) -> None:
     two = ["cross-validate", "ease", "wmf", "--data", LOG]
     for arguments, expected in {
-        (*two, "--set", "l2=3"): "say whose setting it is, as ease.l2=3",
+        (*two, "--set", "l2=3"): "write for example ease.l2=3",
         (*two, "--metrics", "coverage@5"): "Coverage@5: one value for all users",
         (*two, "--set", "ease.l3=3"): "unknown setting 'l3'; did you mean 'l2'",
     }.items():

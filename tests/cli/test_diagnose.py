@@ -63,7 +63,7 @@ def test_a_bundle_of_other_users_is_warned_of(work: Path, tmp_path: Path, capsys
     ("arguments", "told"),
     [
         (["pop"], "no latent space"),
-        (["plain", "--only", "sharing,nonsense"], "'nonsense'; there are alignment"),
+        (["plain", "--only", "sharing,nonsense"], "'nonsense'; expected alignment"),
         (["plain", "--out", "x.txt"], ".txt"),
         (["plain", "--keep-prob", "1"], "keep_prob is 1"),
     ],

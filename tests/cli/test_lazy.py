@@ -17,7 +17,7 @@ def test_help_lists_all_commands_without_importing_torch() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     for name, command in COMMANDS.items():
         assert f"  {name} " in done.stdout
-        assert command.told in " ".join(done.stdout.split())
+        assert command.summary in " ".join(done.stdout.split())
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -84,7 +84,7 @@ def test_what_cannot_be_mapped_is_told(work: Path, fails, tmp_path: Path, monkey
     common = ["--data", work / "split", "--out", tmp_path / "m.png"]
     assert "bundle of ease, which has no latent space" in fails("map", work / "ease", *common)
     assert "choose other sizes" in fails("map", work / "plain", *common, "--sizes", "900,950")
-    assert "write them as 5,50,350" in fails("map", work / "plain", *common, "--sizes", "5-50")
+    assert "numbers such as 5,50,350" in fails("map", work / "plain", *common, "--sizes", "5-50")
     assert "unknown projection" in fails("map", work / "plain", *common, "--projection", "mds")
     wrong = ["--data", work / "split", "--out", tmp_path / "m.gif"]
     assert ".gif; maps are drawn as" in fails("map", work / "plain", *wrong)

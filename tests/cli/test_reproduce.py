@@ -104,7 +104,7 @@ def test_a_budget_that_is_used_up_says_how_to_go_on(out: Path, tmp_path: Path, c
     captured = capsys.readouterr()
     assert "missing" in captured.out
     assert "**Incomplete**" in (part / "table1.md").read_text()
-    command = captured.err.strip().split("go on with: ")[1]
+    command = captured.err.strip().split("continue with: ")[1]
     program, *arguments = shlex.split(command)
     assert program == "nearfar"
     arguments[arguments.index("--budget") + 1] = "60"
@@ -175,7 +175,10 @@ def test_a_row_that_fails_is_told_and_the_rest_stands(tmp_path: Path, capsys) ->
     [
         (["--dataset", "ml-1n"], "neither a path that exists nor one of the data sets"),
         (["--dataset", NAME, "--only", "eese"], "did you mean 'ease'"),
-        (["--dataset", NAME, "--set", "epochs=3"], "names no algorithm; write multvae.epochs="),
+        (
+            ["--dataset", NAME, "--set", "epochs=3"],
+            "does not name an algorithm; write for example multvae.epochs=",
+        ),
         (["--dataset", NAME, "--set", "multva.epochs=3"], "did you mean 'multvae'"),
         (["--dataset", NAME, "--set", "ease.l2=-1"], "EASE: l2 is -1"),
         (["--dataset", NAME, "--metrics", "coverage@5"], "no value per user"),

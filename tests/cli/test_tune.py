@@ -49,7 +49,7 @@ def test_a_budget_that_is_used_up_says_how_to_go_on(work, tmp_path, capsys) -> N
                  str(tmp_path), "--quiet"]  # fmt: skip
     assert run([*arguments, "--budget", "0"]) == 3
     told = capsys.readouterr().err
-    assert f"go on with: nearfar tune ease --data {work / 'split'} --trials 3" in told
+    assert f"continue with: nearfar tune ease --data {work / 'split'} --trials 3" in told
     assert run(arguments) == 0
 
 
@@ -68,6 +68,6 @@ def test_what_is_wrong_is_said_in_one_line(work, fails, tmp_path, arguments, tol
 
 
 def test_a_log_is_no_split(work: Path, fails) -> None:
-    assert "is no split; make one with: nearfar data split" in fails(
+    assert "is not a split; make one with: nearfar data split" in fails(
         "tune", "ease", "--data", work / "log.csv"
     )

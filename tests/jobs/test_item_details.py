@@ -185,6 +185,6 @@ def test_the_service_follows_new_titles(tmp_path: Path, monkeypatch) -> None:
     assert title() == "Old"
     (tmp_path / "items.csv").write_text("item,title\n0,New\n")
     run_due(pipeline, last)
-    asyncio.run(loader._look())
+    asyncio.run(loader._check_registry())
     assert title() == "New"
     assert not loader.troubles

@@ -52,7 +52,7 @@ def test_new_items_are_scored_and_served_until_they_are_gone(tmp_path: Path, mon
     rows = pipeline.sink.read(last)
     assert {"555", "1555"} & set(rows["item"].cast(pl.String))
     assert "9999" not in set(rows["item"].cast(pl.String))
-    asyncio.run(loader._look())
+    asyncio.run(loader._check_registry())
     served = models.get(CURRENT)
     assert len(served.scorer.items) == before + 2
     assert served.catalogue.item(before)["title"] == "Thing 555"
@@ -68,7 +68,7 @@ def test_new_items_are_scored_and_served_until_they_are_gone(tmp_path: Path, mon
     result = run_due(pipeline, last, say=said.append)
     assert not result.scored.already
     assert "no column 'shelf' for items.features" in str(result.failure), "the run fails"
-    asyncio.run(loader._look())
+    asyncio.run(loader._check_registry())
     assert len(models.get(CURRENT).scorer.items) == before
     assert not loader.troubles
 

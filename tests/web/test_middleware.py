@@ -142,7 +142,7 @@ def test_the_environment_and_what_it_may_not_say(paths) -> None:
     with pytest.raises(SettingsError, match="NEARFAR_TOKEN is shorter"):
         ServiceSettings(bundles=paths, token="short")
     assert TOKEN not in repr(ServiceSettings(bundles=paths, token=TOKEN))
-    with pytest.raises(SettingsError, match="one of them"):
+    with pytest.raises(SettingsError, match="give either bundles"):
         ServiceSettings()
 
 

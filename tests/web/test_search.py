@@ -170,7 +170,7 @@ def test_searches_wait_in_a_bounded_queue_and_no_other_request_waits(films: Answ
         lookups = films.service.lookups._queue
         rest = [asyncio.ensure_future(client.get("/v1/items?query=toy"))]
         async with asyncio.timeout(60):
-            while len(lookups._handed) < 2:
+            while len(lookups._submitted) < 2:
                 await asyncio.sleep(0.001)
             rest += [asyncio.ensure_future(client.get("/v1/items?query=toy")) for _ in range(2)]
             while lookups._n_waiting < 2:
@@ -207,7 +207,7 @@ def test_a_search_is_under_the_deadline(films: Answering) -> None:
         tasks = [asyncio.ensure_future(each) for each in asked]
         assert await asyncio.to_thread(entered.wait, 60)
         async with asyncio.timeout(60):
-            while len(late.service.lookups._queue._handed) < 2:
+            while len(late.service.lookups._queue._submitted) < 2:
                 await asyncio.sleep(0.001)
         pass_seconds(limits.deadline_seconds)
         found = await asyncio.gather(*tasks)

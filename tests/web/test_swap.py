@@ -80,7 +80,8 @@ def test_a_damaged_version_leaves_the_old_one_in_service_and_is_told(tmp_path: P
     assert told["ready"]
     assert told["models"] == {"current": "v1"}
     assert told["troubles"] == [
-        "version v2 is published and cannot be loaded (ArtefactError); the one before serves on"
+        "version v2 is published and cannot be loaded (ArtefactError); "
+        "the previous version stays in service"
     ]
     assert str(tmp_path) not in str(told)
     assert answer["version"] == "v1"
@@ -157,7 +158,7 @@ def test_a_lost_registry_is_told_and_the_last_version_serves_on(tmp_path: Path, 
         logging.getLogger("nearfar.web").handlers = []
     assert told["troubles"] == [
         "the registry has no pointer; is its volume mounted? (FileNotFoundError); "
-        "the one before serves on"
+        "the previous version stays in service"
     ]
     assert (answer["version"], after["models"]) == ("v1", {"current": "v1"})
     assert 'nearfar_model_stale{model="current"} 1.0' in metrics

@@ -1,7 +1,7 @@
-"""An index of a bundle's items: it proposes candidates, and the model ranks these exactly.
+"""An index of a bundle's items: it proposes candidates, and the model ranks them exactly.
 
-The index knows no history, so more items are looked for than are recommended. Where that does not
-do, the whole catalogue is ranked.
+The graph cannot leave out the items of a history, so the search returns more items than are
+recommended. Where too few are left, the whole catalogue is ranked.
 """
 
 from __future__ import annotations
@@ -11,43 +11,41 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int
 from scipy.sparse import csr_array
 
 from nearfar.bundle.bundle import Bundle
-from nearfar.bundle.item_graph import fingerprint, products_of, search
+from nearfar.bundle.item_graph import fingerprint, require_inner_products, search
 from nearfar.core.errors import DataError
 from nearfar.core.ranking import Ranking
 from nearfar.data.interactions import canonical
 from nearfar.models.model import Model
-from nearfar.models.top_k import by_score
 
 MARGIN = 20
 """Items proposed beyond those that are needed."""
 
 USERS_AT_ONCE = 32
-"""Users whose candidates go through one product, whose columns are the items of all of them."""
+"""Users whose candidates are scored by one product, which has a column per item of any of them."""
 
 MIN_EXCLUDED = 100
 EXCLUDED_SHARE = 0.01
-"""A user with more excluded items than both, this share being of the catalogue, is ranked exactly:
-as many more items would have to be found."""
+"""A user with more excluded items than 100 and than 1 % of the catalogue is ranked exactly: the
+search would have to return as many more items."""
 
 
 @dataclass(frozen=True, eq=False)
 class ItemIndex:
-    """A graph of a model's items, and how well it was measured to work.
+    """A graph of a model's items, with its measured recall and speed.
 
-    `nf.build_index` makes one, `nf.load_index` reads one.
+    `nf.build_index` builds one, `nf.load_index` reads one.
 
     Args:
-        model: whose items it holds; ranks candidates, and whatever the index cannot.
-        graph: of faiss.
-        k: how many of the best items recall was measured for; longer lists are ranked exactly.
-        effort: how many items a search keeps; more finds more and takes longer.
-        fingerprint: of the model's item vectors.
-        about: what was measured, JSON-able; see `build_index`.
+        model: the model whose items are in the graph; it scores the candidates.
+        graph: the faiss graph.
+        k: the list length that recall was measured for; longer lists are ranked exactly.
+        effort: candidates that a search keeps; a larger effort finds more and takes longer.
+        fingerprint: checksum of the model's item vectors.
+        about: the measurements, as JSON values; see `build_index`.
 
     Examples:
         >>> index = nf.build_index(bundle, k=5, force=True)
@@ -71,112 +69,109 @@ class ItemIndex:
         exclude: csr_array | None = None,
         deny: Int[np.ndarray, " denied"] | None = None,
     ) -> tuple[Ranking, Bool[np.ndarray, " users"]]:
-        """Return the best k items of every user, and who was ranked over the whole catalogue.
+        """Return the best k items per user, and which users were ranked over the whole catalogue.
 
-        These are users for whom k or the number of excluded items is too large for the index, or
-        of whose proposals fewer than k are left. Scores and order are those of `Model.top_k`
-        among the proposals, so the rankings are equal where the best k are all proposed. An empty
-        history gets what is popular, exactly.
+        The whole catalogue is ranked for users whose k or number of excluded items is too large for
+        the index, or for whom fewer than k proposed items are left. Scores and order are those of
+        `Model.top_k` among the proposed items, so both rankings are equal if the best k are all
+        proposed. An empty history gets the popular items, exactly.
 
         Args:
             histories: users x items.
-            k: how many items.
+            k: items per user.
             exclude_seen: leave out the items of the history itself.
-            exclude: users x items, what is left out for each user, in place of the history's own
-                items.
-            deny: positions of items that nobody is recommended.
+            exclude: users x items, the items to leave out for each user instead of those of the
+                history.
+            deny: positions of items that are recommended to no user.
 
         Raises:
-            DataError: k is below 1, or the histories have another number of items than the model.
+            DataError: k is below 1, or the histories and the model differ in the number of items.
         """
         n_users, n_items = histories.shape[0], histories.shape[1]
         if k < 1 or n_items != self.model.n_items:
-            self.model.top_k(histories, k)  # which says what is wrong
+            self.model.top_k(histories, k)  # raises the error
         histories = canonical(histories)
         if exclude is None:
             exclude = histories if exclude_seen else csr_array(histories.shape, dtype=np.float32)
         else:
             exclude = canonical(exclude)
-        banned = np.empty(0, np.int64) if deny is None else np.unique(deny).astype(np.int64)
-        n_excluded = np.diff(exclude.indptr) + len(banned)
+        denied = np.empty(0, np.int64) if deny is None else np.unique(deny).astype(np.int64)
+        n_excluded = np.diff(exclude.indptr) + len(denied)
         items = np.full((n_users, k), -1, np.int64)
         scores = np.full((n_users, k), -np.inf, np.float32)
         empty = np.diff(histories.indptr) == 0
         for row in np.flatnonzero(empty):
-            own = exclude.indices[exclude.indptr[row] : exclude.indptr[row + 1]]
-            self._popular(own, banned, items[row], scores[row])
-        able = ~empty & (n_excluded <= self.most_excluded) & (k <= self.k)
-        for rows in _even_parts(np.flatnonzero(able)):
-            whole = len(rows) == n_users  # of one user, copies would take longer than the search
-            x, own = (histories, exclude) if whole else (histories[rows], exclude[rows])
-            found = self._of_proposals(x, own, banned, n_excluded[rows], k)
-            items[rows, : found.k], scores[rows, : found.k] = found.items, found.scores
-        exactly = ~empty & (~able | (items[:, -1] < 0))
-        rows = np.flatnonzero(exactly)
+            excluded = exclude.indices[exclude.indptr[row] : exclude.indptr[row + 1]]
+            self._write_popular(excluded, denied, items[row], scores[row])
+        by_index = ~empty & (n_excluded <= self.most_excluded) & (k <= self.k)
+        for rows in _even_batches(np.flatnonzero(by_index)):
+            # For a single user, copying the rows would take longer than the search.
+            is_all = len(rows) == n_users
+            x, excluded = (histories, exclude) if is_all else (histories[rows], exclude[rows])
+            ranking = self._rank_candidates(x, excluded, denied, n_excluded[rows], k)
+            items[rows, : ranking.k], scores[rows, : ranking.k] = ranking.items, ranking.scores
+        is_exact = ~empty & (~by_index | (items[:, -1] < 0))
+        rows = np.flatnonzero(is_exact)
         if len(rows):
-            found = self.model.top_k(histories[rows], k, exclude=exclude[rows], deny=deny)
-            items[rows], scores[rows] = found.items, found.scores
-        return Ranking(items, scores), exactly
+            ranking = self.model.top_k(histories[rows], k, exclude=exclude[rows], deny=deny)
+            items[rows], scores[rows] = ranking.items, ranking.scores
+        return Ranking(items, scores), is_exact
 
     @property
     def most_excluded(self) -> int:
-        """How many items may be excluded for a user whom the index ranks."""
+        """The largest number of excluded items for which the index ranks a user."""
         return max(MIN_EXCLUDED, int(EXCLUDED_SHARE * self.model.n_items))
 
-    @torch.inference_mode()
-    def _of_proposals(
+    def _rank_candidates(
         self,
         histories: csr_array,
         exclude: csr_array,
-        banned: Int[np.ndarray, " banned"],
+        denied: Int[np.ndarray, " denied"],
         n_excluded: Int[np.ndarray, " users"],
         k: int,
     ) -> Ranking:
-        """The best k of what the graph proposes; rows with fewer candidates end in -1."""
-        products = products_of(self.model)
-        hidden = products.hidden(histories)
+        """Return the best k of the items that the graph proposes; shorter rows end in -1."""
+        products = require_inner_products(self.model)
+        hidden = products.encode(histories)
         users = np.column_stack([hidden.cpu().numpy(), np.ones(len(hidden), np.float32)])
-        proposed = self._proposals(users, n_excluded)
-        left_out = proposed < 0
-        proposed[left_out] = 0
+        candidates = self._search(users, n_excluded)
+        is_excluded = candidates < 0
+        candidates[is_excluded] = 0
         n_items = self.model.n_items
-        of_row = np.repeat(np.arange(len(users)), np.diff(exclude.indptr))
-        keys = proposed + n_items * np.arange(len(users))[:, None]
-        left_out |= _among(keys, of_row * n_items + exclude.indices)
-        left_out |= _among(proposed, banned)
-        items = torch.from_numpy(proposed).to(hidden.device)
-        scores = products.scores_at(hidden, items)
-        scores.nan_to_num_(nan=float("-inf"), posinf=float("inf"), neginf=float("-inf"))
-        scores[torch.from_numpy(left_out).to(hidden.device)] = float("-inf")
-        items, scores = by_score(items, scores)
-        return Ranking(items[:, :k].cpu().numpy(), scores[:, :k].cpu().numpy())
+        user_rows = np.repeat(np.arange(len(users)), np.diff(exclude.indptr))
+        cells = candidates + n_items * np.arange(len(users))[:, None]
+        is_excluded |= _isin_sorted(cells, user_rows * n_items + exclude.indices)
+        is_excluded |= _isin_sorted(candidates, denied)
+        return products.rank(hidden, candidates, is_excluded, k)
 
-    def _proposals(
+    def _search(
         self, users: Float[np.ndarray, "users d"], n_excluded: Int[np.ndarray, " users"]
-    ) -> Int[np.ndarray, "users places"]:
-        """Positions near each user, -1 for none.
+    ) -> Int[np.ndarray, "users candidates"]:
+        """Return the positions of the items nearest to each user; -1 fills shorter rows.
 
-        A user's excluded items are mostly among the nearest, so as many more are looked for. The
-        number is rounded up to a power of two, so that users are searched for together, and depends
-        on nobody else's.
+        A user's excluded items are mostly among the nearest, so the search returns as many more.
+        That number is rounded up to a power of two, so that users share searches and no user's
+        ranking depends on another user.
         """
-        more = np.where(n_excluded, 1 << np.ceil(np.log2(np.maximum(n_excluded, 1))).astype(int), 0)
+        n_more = np.where(
+            n_excluded, 1 << np.ceil(np.log2(np.maximum(n_excluded, 1))).astype(int), 0
+        )
         n_items, parts = self.model.n_items, {}
-        for extra in np.unique(more):
+        for extra in np.unique(n_more):
             n = min(n_items, self.k + int(extra) + MARGIN)
             effort = max(n, self.effort + int(extra))
-            parts[extra] = search(self.graph, users[more == extra], n, effort)
-        proposed = np.full((len(users), max(p.shape[1] for p in parts.values())), -1, np.int64)
+            parts[extra] = search(self.graph, users[n_more == extra], n, effort)
+        candidates = np.full((len(users), max(p.shape[1] for p in parts.values())), -1, np.int64)
         for extra, part in parts.items():
-            proposed[more == extra, : part.shape[1]] = part
-        return proposed
+            candidates[n_more == extra, : part.shape[1]] = part
+        return candidates
 
-    def _popular(
-        self, excluded: np.ndarray, banned: np.ndarray, items: np.ndarray, scores: np.ndarray
+    def _write_popular(
+        self, excluded: np.ndarray, denied: np.ndarray, items: np.ndarray, scores: np.ndarray
     ) -> None:
         """Write the most popular items, as `Model.top_k` ranks them for an empty history."""
-        order = self._by_popularity[: len(items) + len(excluded) + len(banned)]
-        order = order[~(_among(order, excluded) | _among(order, banned))][: len(items)]
+        order = self._by_popularity[: len(items) + len(excluded) + len(denied)]
+        order = order[~(_isin_sorted(order, excluded) | _isin_sorted(order, denied))][: len(items)]
         items[: len(order)], scores[: len(order)] = order, self.model.popularity[order]
 
     @cached_property
@@ -184,17 +179,17 @@ class ItemIndex:
         return np.argsort(-self.model.popularity.astype(np.float32), kind="stable")
 
 
-def _even_parts(rows: Int[np.ndarray, " rows"]) -> list[np.ndarray]:
-    """Parts of at most `USERS_AT_ONCE` rows, no part much smaller than another.
+def _even_batches(rows: Int[np.ndarray, " rows"]) -> list[np.ndarray]:
+    """Split rows into batches of about equal size, at most `USERS_AT_ONCE` rows each.
 
-    A product of a single row adds in another order than one of several.
+    A product of a single row adds in another order than one of several rows.
     """
     n_parts = -(-len(rows) // USERS_AT_ONCE)
     return np.array_split(rows, n_parts) if n_parts else []
 
 
-def _among(values: np.ndarray, ascending: np.ndarray) -> Bool[np.ndarray, ...]:
-    """Whether each value is one of those in ascending order."""
+def _isin_sorted(values: np.ndarray, ascending: np.ndarray) -> Bool[np.ndarray, ...]:
+    """Return for each value whether it is in an ascending array."""
     if not len(ascending):
         return np.zeros(values.shape, bool)
     places = np.minimum(np.searchsorted(ascending, values), len(ascending) - 1)
@@ -202,22 +197,22 @@ def _among(values: np.ndarray, ascending: np.ndarray) -> Bool[np.ndarray, ...]:
 
 
 def check_index(index: ItemIndex | None, bundle: Bundle) -> None:
-    """Check that an index is of this bundle.
+    """Check that an index, if any, belongs to a bundle.
 
     Raises:
-        DataError: it is of another bundle.
+        DataError: the index belongs to another bundle.
     """
     if index is None or index.model is bundle.model:
         return
     if index.fingerprint != fingerprint(bundle.model):
         raise DataError(
-            f"the index is of another bundle ({named_bundle(index.about)}); read the one of this "
-            "bundle by nf.load_index(path, bundle)"
+            f"the index is of another bundle ({describe_bundle(index.about)}); read the one of "
+            "this bundle by nf.load_index(path, bundle)"
         )
 
 
-def named_bundle(about: dict[str, Any]) -> str:
-    """Return the bundle that an index was built for, in words."""
-    bundle = about.get("built_for")
-    known = bundle if isinstance(bundle, dict) else {}
-    return f"{known.get('algorithm')} of {known.get('n_items')} items, {known.get('created')}"
+def describe_bundle(about: dict[str, Any]) -> str:
+    """Return the algorithm, size and date of the bundle that an index was built for, as text."""
+    value = about.get("built_for")
+    bundle = value if isinstance(value, dict) else {}
+    return f"{bundle.get('algorithm')} of {bundle.get('n_items')} items, {bundle.get('created')}"

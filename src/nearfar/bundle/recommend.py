@@ -1,4 +1,4 @@
-"""Recommending from a bundle: for given histories, for titles, or for a file of users."""
+"""Recommend from a bundle: for histories, for titles, or for a file of users."""
 
 from __future__ import annotations
 
@@ -27,17 +27,20 @@ from nearfar.models.top_k import Candidates
 from nearfar.reranking.reranking import Rerank
 
 ROWS_AT_ONCE = 500_000
+"""Recommendations written at once."""
+
 RERANKED_AT_ONCE = 4096
+"""Users re-ranked at once."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Recommendations(Ranking):
-    """A ranking by a bundle, whose `items` are positions; `to_polars` gives ids and titles.
+    """A ranking by a bundle; `items` holds positions, `to_polars` returns ids and titles.
 
     Args:
-        n_unknown_allowed, n_unknown_denied: how many ids of the lists of allowed and denied items
-            were unknown.
-        unknown_rules: what the rules name that the bundle lacks.
+        n_unknown_allowed: unknown ids in the list of allowed items.
+        n_unknown_denied: unknown ids in the list of denied items.
+        unknown_rules: what the rules name that the bundle does not have.
         n_by_index: users ranked without scoring the whole catalogue.
         item_ids: the bundle's items.
     """
@@ -56,10 +59,17 @@ class Recommendations(Ranking):
 
 @dataclass(frozen=True)
 class Summary:
-    """What was written: users and rows, and what of the histories the bundle did not know.
+    """The counts of what `recommend_to_file` wrote, and of what the bundle did not know.
 
-    Users of an empty history, one without a known item, are among `n_users`: they were given
-    what is popular. `n_by_index` users were ranked without scoring the whole catalogue.
+    Args:
+        n_users: users written, including those with an empty history.
+        n_rows: recommendations written.
+        n_unknown_items: interactions with items that the bundle does not have.
+        n_empty_histories: users without a known item; they get the popular items.
+        n_unknown_allowed: unknown ids in the list of allowed items.
+        n_unknown_denied: unknown ids in the list of denied items.
+        unknown_rules: what the rules name that the bundle does not have.
+        n_by_index: users ranked without scoring the whole catalogue.
     """
 
     n_users: int
@@ -85,69 +95,69 @@ def recommend(
     rerank: Rerank = None,
     index: ItemIndex | None = None,
 ) -> Recommendations:
-    """The best k items for every history; for an empty one, the popular items.
+    """Return the best k items for every history; an empty history gets the popular items.
 
-    `to_polars()` of the result has the items' ids and titles; its `items` are positions.
+    `items` of the result holds positions; its `to_polars()` returns ids and titles.
 
     Args:
         bundle: the model and its items.
-        histories: users x items, over the bundle's items; or a list of item ids per user, of which
-            unknown ones are left out.
-        k: how many items; rows end in -1 where there are fewer candidates.
+        histories: users x items, over the bundle's items; or a list of item ids per user, in which
+            unknown ids are ignored.
+        k: items per user; rows with fewer candidates end in -1.
         exclude_seen: leave out the items of the history itself.
-        allow: ids of the only items that are candidates.
-        deny: ids of items that never are. Unknown ids in either list are counted, no more.
+        allow: ids of the only items to recommend; unknown ids are counted and ignored.
+        deny: ids of items that are never recommended; unknown ids are counted and ignored.
         batch_size: users scored at once; by default as many as fit 32 MiB of scores.
-        rerank: how the list is chosen from the best candidates, as "mmr diversity=0.3",
+        rerank: how to choose the list from the best candidates: "mmr diversity=0.3",
             `nf.reranking.MMR(0.3)`, `nf.read_rules("rules.toml")`, or a `nf.Reranking` of both.
-        index: of the bundle, see `load_index`: proposes the candidates that are scored. With
-            `allow` or `rerank`, and where it has too few candidates, all items are scored.
+        index: an index of the bundle, see `load_index`; only the candidates that it proposes are
+            scored. With `allow` or `rerank`, or too few candidates, all items are scored.
 
     Raises:
         DataError: k is below 1, the histories are over other items, no allowed item is known, or
-            the index is of another bundle.
+            the index belongs to another bundle.
         SettingsError: the re-ranking is wrong, or the items lack what it needs.
 
     Examples:
-        >>> found = nf.recommend(bundle, [[0, 3], []], k=3)
-        >>> found.n_users, found.k
+        >>> ranking = nf.recommend(bundle, [[0, 3], []], k=3)
+        >>> ranking.n_users, ranking.k
         (2, 3)
     """
     check_bundle(bundle)
-    chosen = candidate_items(bundle, allow, deny, rerank)
+    candidates = candidate_items(bundle, allow, deny, rerank)
     if not issparse(histories):
-        histories = _of_lists(bundle, histories)
+        histories = _read_lists(bundle, histories)
     check_index(index, bundle)
     histories = csr_array(histories)
-    ranking, n_by_index = _rank(bundle, histories, k, exclude_seen, chosen, batch_size, index)
+    ranking, n_by_index = _rank(bundle, histories, k, exclude_seen, candidates, batch_size, index)
     return Recommendations(
-        ranking.items, ranking.scores, **chosen.unknown, n_by_index=n_by_index,
+        ranking.items, ranking.scores, **candidates.unknown, n_by_index=n_by_index,
         item_ids=bundle.items,
     )  # fmt: skip
 
 
-def _of_lists(bundle: Bundle, lists: Any) -> csr_array:
+def _read_lists(bundle: Bundle, lists: Any) -> csr_array:
     if not isinstance(lists, Sequence) or any(
         isinstance(ids, str) or not isinstance(ids, Sequence) for ids in lists
     ):
         raise DataError(
-            "histories are a sparse matrix of users x items, or a list of item ids per user, "
-            "such as [[1, 2], [3]]"
+            f"histories is a {type(lists).__name__}; give a sparse matrix of users x items, or a "
+            "list of item ids per user, such as [[1, 2], [3]]"
         )
     return histories_from_items(bundle, lists)[0]
 
 
 @told_in_words()
 def recommend_titles(bundle: Bundle, titles: str | Sequence[str], *, k: int = 10) -> pl.DataFrame:
-    """What to recommend to someone who likes these titles (or ids): rank, item, title, score.
+    """Return what to recommend to someone who likes these titles, as rank, item, title, score.
 
     Args:
         bundle: the model and its items.
-        titles: titles or ids; in one text separated by semicolons, or by commas.
+        titles: titles or ids, as a list or as one text separated by semicolons or commas.
         k: how many items.
 
     Raises:
-        DataError: not one of them is known, or one is the title of several items.
+        DataError: none of the titles is known, or one is the title of several items.
 
     Examples:
         >>> nf.recommend_titles(bundle, ["0", "3"], k=3).columns
@@ -161,13 +171,15 @@ def recommend_titles(bundle: Bundle, titles: str | Sequence[str], *, k: int = 10
 
 
 def recommendations_frame(bundle: Bundle, user_ids: pl.Series, ranking: Ranking) -> pl.DataFrame:
-    """A ranking as a table: user, rank (from 1), item, title (where there are any), score.
+    """Return a ranking as a table of user, rank (from 1), item, title (if any) and score.
 
     Raises:
-        DataError: there are not as many users as rows in the ranking.
+        DataError: the number of user ids is not that of the ranking's rows.
     """
     if len(user_ids) != ranking.n_users:
-        raise DataError(f"{len(user_ids)} user ids for a ranking of {ranking.n_users} users")
+        raise DataError(
+            f"{len(user_ids)} user ids for a ranking of {ranking.n_users} users; give one per row"
+        )
     frame = ranking.to_polars(bundle.items)
     return frame.with_columns(user_ids.gather(frame["user"]).alias("user"))
 
@@ -180,7 +192,7 @@ def ranking_to_file(
     *,
     formulas: bool = False,
 ) -> None:
-    """A ranking into a file, its format by the suffix; see `recommend_to_file`."""
+    """Write a ranking to a file, in the format of its suffix; see `recommend_to_file`."""
     frame = recommendations_frame(bundle, user_ids, ranking)
     with open_writer(Path(out), formulas=formulas) as writer:
         writer.write(user_ids, (ranking.items >= 0).sum(1), frame)
@@ -201,28 +213,29 @@ def recommend_to_file(
     rerank: Rerank = None,
     index: ItemIndex | None = None,
 ) -> Summary:
-    """Recommendations for many users into a file, which is written atomically.
+    """Write recommendations for many users to a file, atomically.
 
-    Memory depends on the size of a chunk, on k and on the number of items, never on the number
-    of users.
+    Memory depends on the size of a chunk, on k and on the number of items, not on the number of
+    users.
 
     Args:
         bundle: the model and its items.
         chunks: the users; `read_histories` reads them from a file.
-        out: .csv, .tsv or .parquet (user, rank, item, title, score: a row a recommendation), or
-            .jsonl ({"user": ..., "items": [{"item", "score", "title"}, ...]}: a line per user).
+        out: .csv, .tsv or .parquet (user, rank, item, title, score: one row per recommendation),
+            or .jsonl ({"user": ..., "items": [{"item", "score", "title"}, ...]}: one line per
+            user).
         progress: called with the number of users that are done.
-        formulas: whether titles that a spreadsheet would take for a formula stay as they are in
-            CSV and TSV; otherwise an apostrophe is put before them.
-        k, exclude_seen, allow, deny, batch_size, rerank, index: as of `recommend`.
+        formulas: keep titles that a spreadsheet would take for a formula unchanged in CSV and TSV;
+            by default an apostrophe is put before them.
+        k, exclude_seen, allow, deny, batch_size, rerank, index: as in `recommend`.
 
     Raises:
-        DataError: the suffix is none of these, or see `recommend`; nothing is written then.
+        DataError: the suffix is not one of these, or as in `recommend`; no file is written.
 
     Examples:
         >>> pl.DataFrame({"user": ["u", "u"], "item": [0, 3]}).write_csv("histories.csv")
         >>> chunks = nf.read_histories(bundle, "histories.csv")
-        >>> found = nf.recommend_to_file(bundle, chunks, "recommended.parquet", k=3)
+        >>> summary = nf.recommend_to_file(bundle, chunks, "recommended.parquet", k=3)
         >>> pl.read_parquet("recommended.parquet").height
         3
     """
@@ -230,7 +243,7 @@ def recommend_to_file(
     check_output(out)
     if k < 1:
         raise DataError(f"k is {k}; it must be at least 1")
-    chosen = candidate_items(bundle, allow, deny, rerank)
+    candidates = candidate_items(bundle, allow, deny, rerank)
     check_index(index, bundle)
     n_users = n_rows = n_unknown = n_empty = n_by_index = 0
     step = max(1, ROWS_AT_ONCE // k)
@@ -240,7 +253,7 @@ def recommend_to_file(
             for start in range(0, max(1, n_chunk), step):
                 part = chunk.histories[start : start + step]
                 users = chunk.user_ids.slice(start, step)
-                ranking, n = _rank(bundle, part, k, exclude_seen, chosen, batch_size, index)
+                ranking, n = _rank(bundle, part, k, exclude_seen, candidates, batch_size, index)
                 frame = recommendations_frame(bundle, users, ranking)
                 writer.write(users, (ranking.items >= 0).sum(1), frame)
                 n_users += len(users)
@@ -251,11 +264,12 @@ def recommend_to_file(
                     progress(n_users)
             n_unknown += chunk.n_unknown
         if not n_users:
-            nobody = Ranking(np.empty((0, k), np.int64), np.empty((0, k), np.float32))
+            ranking = Ranking(np.empty((0, k), np.int64), np.empty((0, k), np.float32))
             users = pl.Series("user", [], dtype=pl.String)
-            writer.write(users, np.empty(0, np.int64), recommendations_frame(bundle, users, nobody))
+            frame = recommendations_frame(bundle, users, ranking)
+            writer.write(users, np.empty(0, np.int64), frame)
     return Summary(
-        n_users, n_rows, n_unknown, n_empty, **chosen.unknown, n_by_index=n_by_index
+        n_users, n_rows, n_unknown, n_empty, **candidates.unknown, n_by_index=n_by_index
     )  # fmt: skip
 
 
@@ -264,30 +278,31 @@ def _rank(
     histories: csr_array,
     k: int,
     exclude_seen: bool,
-    chosen: CandidateItems,
+    candidates: CandidateItems,
     batch_size: int | None,
     index: ItemIndex | None,
 ) -> tuple[Ranking, int]:
-    """The ranking, and how many users were ranked without scoring the whole catalogue."""
-    if index is not None and chosen.builder is None and chosen.allow is None:
-        ranking, exactly = index.top_k(histories, k, exclude_seen=exclude_seen, deny=chosen.deny)
-        return ranking, int((~exactly).sum())
-    rules: dict[str, Any] = {
-        "exclude_seen": exclude_seen, "allow": chosen.allow, "deny": chosen.deny,
+    """Return the ranking, and how many users were ranked without scoring the whole catalogue."""
+    if index is not None and candidates.builder is None and candidates.allow is None:
+        ranking, is_exact = index.top_k(
+            histories, k, exclude_seen=exclude_seen, deny=candidates.deny
+        )
+        return ranking, int((~is_exact).sum())
+    options: dict[str, Any] = {
+        "exclude_seen": exclude_seen, "allow": candidates.allow, "deny": candidates.deny,
         "batch_size": batch_size,
     }  # fmt: skip
-    builder = chosen.builder
+    builder = candidates.builder
     if builder is None:
-        return bundle.model.top_k(histories, k, **rules), 0
-    banned = Candidates.of(bundle.n_items, chosen.allow, chosen.deny).banned
+        return bundle.model.top_k(histories, k, **options), 0
+    banned = Candidates.of(bundle.n_items, candidates.allow, candidates.deny).banned
     n_users, n_candidates = histories.shape[0], builder.n_candidates(k)
     parts = []
     for start in range(0, max(1, n_users), RERANKED_AT_ONCE):
         rows = canonical(histories[start : start + RERANKED_AT_ONCE])
-        candidates = bundle.model.top_k(rows, n_candidates, **rules)
+        ranking = bundle.model.top_k(rows, n_candidates, **options)
         parts.append(
-            builder.build(candidates, rows, k, excluded=rows if exclude_seen else None,
-                          banned=banned)
-        )  # fmt: skip
-    columns = (np.concatenate([getattr(p, n) for p in parts]) for n in ("items", "scores"))
-    return Ranking(*columns), 0
+            builder.build(ranking, rows, k, excluded=rows if exclude_seen else None, banned=banned)
+        )
+    items, scores = (np.concatenate([getattr(p, n) for p in parts]) for n in ("items", "scores"))
+    return Ranking(items, scores), 0

@@ -83,11 +83,11 @@ def _read(
     exposures: str, clicks: str, database: str | None, columns: list[str] | None, output: Output
 ) -> Logs:
     output.remark("reading the logs ...")
-    named = parse_columns(columns or [])
+    names = parse_columns(columns or [])
     if database is None:
-        logs = read_logs(exposures, clicks, named)
+        logs = read_logs(exposures, clicks, names)
     else:
-        logs = read_logs(Query(database, exposures), Query(database, clicks), named)
+        logs = read_logs(Query(database, exposures), Query(database, clicks), names)
     for remark in logs.remarks:
         output.remark(remark)
     return logs
@@ -145,8 +145,8 @@ def plan(
         find_metrics(metrics), parse_numbers(weights, "weights"), uplift,
         parse_numbers(days, "days"), users, alpha, power,
     )  # fmt: skip
-    made = make_plan(_read(exposures, clicks, database, column, output), settings)
-    output.result(made.to_dict(), str(made.table()))
+    result = make_plan(_read(exposures, clicks, database, column, output), settings)
+    output.result(result.to_dict(), str(result.table()))
 
 
 @app.command("check")
@@ -188,28 +188,28 @@ def check(
     the days before the start (without such days, on those of the test itself).
     """
     require("tea_tasting", extra="abtest", purpose="an A/B test")
-    chosen = find_metrics(metrics)
-    of = read_experiment(experiment)
+    chosen_metrics = find_metrics(metrics)
+    test = read_experiment(experiment)
     logs = _read(exposures, clicks, database, column, output)
     settings = CheckSettings(alpha, max_share, max_orphan_share)
-    done = [*check_logs(logs, of, settings)]
+    checks = [*check_logs(logs, test, settings)]
     if splits:
         output.remark(f"{splits} random splits ...")
-        with output.counting("A/A test", "splits") as tell:
+        with output.counting("A/A test", "splits") as show_count:
             try:
-                made = check_aa(
-                    days_without_arms(logs, of), chosen,
-                    weights=(of.weights[0], min(of.weights[1:])), n_splits=splits, alpha=alpha,
-                    seed=seed, on_split=lambda split, of_all: tell(split),
+                aa_check = check_aa(
+                    days_without_arms(logs, test), chosen_metrics,
+                    weights=(test.weights[0], min(test.weights[1:])), n_splits=splits, alpha=alpha,
+                    seed=seed, on_split=lambda split, n_splits: show_count(split),
                 )  # fmt: skip
             except EmptyDataError as error:
-                made = Check("a_a", None, f"not told: {error}")
-        done.append(made)
-    passed = all(one.passed is not False for one in done)
-    words = {True: "good", False: "BAD ", None: "-   "}
+                aa_check = Check("a_a", None, f"not told: {error}")
+        checks.append(aa_check)
+    passed = all(each.passed is not False for each in checks)
+    marks = {True: "good", False: "BAD ", None: "-   "}
     output.result(
-        {"experiment": of.name, "passed": passed, "checks": [one.to_dict() for one in done]},
-        "\n".join(f"{words[one.passed]}  {one.told}" for one in done),
+        {"experiment": test.name, "passed": passed, "checks": [each.to_dict() for each in checks]},
+        "\n".join(f"{marks[each.passed]}  {each.told}" for each in checks),
     )
     if not passed:
         raise typer.Exit(1)
@@ -258,13 +258,15 @@ def analyse(
     settings = AnalysisSettings(
         find_metrics(metrics), level, cuped, by_card, resamples, daily, seed
     )
-    of = read_experiment(experiment)
+    test = read_experiment(experiment)
     logs = _read(exposures, clicks, database, column, output)
-    found = analyse_logs(logs, of, settings, on_step=output.remark)
-    users = ", ".join(f"{arm} {n:,} users" for arm, n in found.n_users.items())
-    warnings = [f"warning: {told}" for told in found.warnings]
-    told = [users, *warnings, str(found.table()), "", "\n".join(found.sentences)]
-    output.result(found.to_dict(), *told)
+    analysis = analyse_logs(logs, test, settings, on_step=output.remark)
+    users = ", ".join(f"{arm} {n:,} users" for arm, n in analysis.n_users.items())
+    warnings = [f"warning: {warning}" for warning in analysis.warnings]
+    output.result(
+        analysis.to_dict(), users, *warnings, str(analysis.table()), "",
+        "\n".join(analysis.sentences),
+    )  # fmt: skip
 
 
 @app.command("simulate")
@@ -299,5 +301,5 @@ def simulate(
     except ValueError:
         raise SettingsError(f"start is {start!r}; a day such as 2025-09-01 was expected") from None
     simulation = Simulation(users, days, pre_days, uplift, start=first, seed=seed)
-    written = [str(p) for p in write_simulation(simulation, Experiment("simulated"), out)]
-    output.result({"files": written, "uplift": uplift}, *written)
+    paths = [str(p) for p in write_simulation(simulation, Experiment("simulated"), out)]
+    output.result({"files": paths, "uplift": uplift}, *paths)

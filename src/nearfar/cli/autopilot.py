@@ -93,28 +93,28 @@ def autopilot(
     options = AutopilotOptions(minutes, goal, names, time_split, seed, device, precision)
     check_destination(out)
     check_targets(track or ())
-    opened = open_log(log, log_options, output)
+    events = open_log(log, log_options, output)
     with AutopilotProgress(output, minutes) as progress:
 
         @contextmanager
-        def shown(title: str) -> Iterator[AutopilotProgress]:
+        def begin_fit(title: str) -> Iterator[AutopilotProgress]:
             progress.begin(title)
             yield progress
 
-        reporting = reporting_to(shown, track or (), out.name)
-        result = run_autopilot(opened, out, options, say=progress.say, reporting=reporting)
+        reporting = reporting_to(begin_fit, track or (), out.name)
+        result = run_autopilot(events, out, options, say=progress.say, reporting=reporting)
     page = _write_page(result, output)
-    _show(result, page, output)
+    _print_result(result, page, output)
     if result.stop is not None:
-        output.warning(f"{REASONS[result.stop]}; go on with: {same_command(ctx)}")
+        output.warning(f"{REASONS[result.stop]}; continue with: {same_command(ctx)}")
         raise typer.Exit(CODES[result.stop])
     if result.leaderboard is None:
-        output.warning("no family could be fitted; the reasons stand above")
+        output.warning("no family could be fitted; the reasons are listed above")
         raise typer.Exit(1)
 
 
 def _write_page(result: Autopilot, output: Output) -> Path | None:
-    """Write the report page; without Plotly, say so and go on."""
+    """Write the report page; without Plotly, print a warning and return None."""
     if result.leaderboard is None or result.bundle is None:
         return None
     path = result.folder / PAGE
@@ -126,7 +126,7 @@ def _write_page(result: Autopilot, output: Output) -> Path | None:
     return path
 
 
-def _show(result: Autopilot, page: Path | None, output: Output) -> None:
+def _print_result(result: Autopilot, page: Path | None, output: Output) -> None:
     board = result.leaderboard
     value = {**result.to_dict(), "page": str(page) if page else None}
     if board is None:
@@ -152,11 +152,11 @@ def _show(result: Autopilot, page: Path | None, output: Output) -> None:
 
 
 class AutopilotProgress(LiveBar):
-    """Shows steps and epochs, and the search's own lines; use it as a context.
+    """Shows the progress of a search and of its fits; use it as a context manager.
 
     Args:
-        output: where it goes.
-        minutes: the budget.
+        output: where to print.
+        minutes: the budget in minutes.
     """
 
     def __init__(self, output: Output, minutes: float) -> None:
@@ -167,7 +167,7 @@ class AutopilotProgress(LiveBar):
         self.title = self.state = ""
 
     def say(self, text: str) -> None:
-        """Print a line of the search, above the bar where there is one."""
+        """Print a line of the search, above the bar if there is one."""
         self.output.remark(text)
         self._update()
 
@@ -177,22 +177,22 @@ class AutopilotProgress(LiveBar):
         self._update()
 
     def step(self, report: StepReport, /) -> None:
-        """Show where a fit stands."""
+        """Show the epoch of a fit."""
         self.state = f"epoch {report.epoch + 1} of {report.n_epochs}"
         self._update()
 
     def epoch(self, record: EpochRecord, /) -> None:
-        """Show what the last epoch came to."""
+        """Show the validation score of the last epoch."""
         score = next(iter(record.validation.items()), None)
         if score is not None:
             self.state = f"epoch {record.epoch + 1}, {score[0]} {score[1]:.4f}"
         self._update()
 
     def _update(self) -> None:
-        done = time.monotonic() - self.started
-        left = max(self.seconds - done, 0.0)
+        elapsed = time.monotonic() - self.started
+        left = max(self.seconds - elapsed, 0.0)
         time_left = f"{left / 60:.0f} min left" if left >= 90 else f"{left:.0f} s left"
         self.show(
-            completed=min(done, self.seconds), left=time_left,
+            completed=min(elapsed, self.seconds), left=time_left,
             description=self.title or "autopilot", state=self.state,
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The commands, each imported when it is first needed: importing PyTorch takes seconds."""
+"""The commands, each imported when first needed, because importing PyTorch takes seconds."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from typer.core import TyperGroup
 
 @dataclass(frozen=True)
 class Command:
-    """Where a command's function, or its group of commands, is.
+    """Where to import a command, or a group of commands, from.
 
     Args:
-        module: below `nearfar.cli`.
-        function: its function; "app" for a group.
-        told: the first sentence of its help.
+        module: name of the module in `nearfar.cli`.
+        function: name of the function in it; "app" for a group.
+        summary: the first sentence of its help.
     """
 
     module: str
     function: str
-    told: str
+    summary: str
 
 
 COMMANDS = {
@@ -71,25 +71,24 @@ COMMANDS = {
 class LazyCommands(TyperGroup):
     """A group whose commands are imported one by one.
 
-    `Any` where Typer names classes of its private copy of Click.
+    Types are `Any` where Typer uses classes of its private copy of Click.
     """
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        found = COMMANDS.get(cmd_name)
-        if found is None:
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
             return None
-        value = getattr(importlib.import_module(f"nearfar.cli.{found.module}"), found.function)
-        if not isinstance(value, typer.Typer):
-            app = typer.Typer(add_completion=False, rich_markup_mode=None)
-            app.command(cmd_name)(value)
-            value = app
-        command = typer.main.get_command(value)
+        app = getattr(importlib.import_module(f"nearfar.cli.{entry.module}"), entry.function)
+        if not isinstance(app, typer.Typer):
+            function, app = app, typer.Typer(add_completion=False, rich_markup_mode=None)
+            app.command(cmd_name)(function)
+        command = typer.main.get_command(app)
         command.name = cmd_name
         return command
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, found.told) for name, found in COMMANDS.items()])
+            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])

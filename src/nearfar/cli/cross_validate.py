@@ -11,7 +11,7 @@ import typer
 from nearfar.algorithms.algorithm import Algorithm, make_algorithm, names
 from nearfar.cli.inputs import open_log
 from nearfar.cli.log_options import LogOptions
-from nearfar.cli.measure import Metrics, drawn_gains, drawn_metrics, metrics_of_users
+from nearfar.cli.measure import Metrics, gains_table, metrics_table, parse_user_metrics
 from nearfar.cli.options import DeviceOption, Level, Seed, with_options
 from nearfar.cli.output import Output
 from nearfar.cli.progress import TrainingProgress
@@ -64,57 +64,58 @@ def cross_validate(
     """
     if len(set(algorithms)) < len(algorithms):
         raise typer.BadParameter("an algorithm is named twice", param_hint="ALGORITHMS")
-    made = _made(algorithms, assignments or [])
-    chosen = metrics_of_users(metrics)
-    everyone = open_log(data, log_options, output).interactions()
-    found = {
-        name: _validated(name, algorithm, everyone, folds, chosen, seed, device, output)
-        for name, algorithm in made.items()
+    by_name = _make_algorithms(algorithms, assignments or [])
+    user_metrics = parse_user_metrics(metrics)
+    interactions = open_log(data, log_options, output).interactions()
+    validations = {
+        name: _validate(name, algorithm, interactions, folds, user_metrics, seed, device, output)
+        for name, algorithm in by_name.items()
     }
-    pooled = {name: replace(each.pooled, name=name) for name, each in found.items()}
+    pooled = {name: replace(each.pooled, name=name) for name, each in validations.items()}
     baseline = algorithms[0]
-    pairs = compare_all(pooled, baseline, chosen, level=level, seed=seed)
-    shown = [
-        drawn_metrics(each.table(level), f"{name}, {folds} folds") for name, each in found.items()
+    pairs = compare_all(pooled, baseline, user_metrics, level=level, seed=seed)
+    tables = [
+        metrics_table(validation.table(level), f"{name}, {folds} folds")
+        for name, validation in validations.items()
     ]
     if pairs:
-        shown.append(drawn_gains(pairs, f"\ngain over {baseline}, user by user"))
+        tables.append(gains_table(pairs, f"\ngain over {baseline}, user by user"))
     output.result(
         {
             "folds": folds, "baseline": baseline, "level": level,
-            "settings": {name: settings.to_plain(each) for name, each in made.items()},
+            "settings": {name: settings.to_plain(each) for name, each in by_name.items()},
             "evaluations": {n: e.to_dict(level=level) for n, e in pooled.items()},
             "by_fold": {
-                name: [each.to_dict(level=level) for each in one.evaluations]
-                for name, one in found.items()
+                name: [fold.to_dict(level=level) for fold in validation.evaluations]
+                for name, validation in validations.items()
             },
             "paired": [pair.to_dict() for pair in pairs],
         },
-        *shown,
+        *tables,
     )  # fmt: skip
 
 
-def _validated(
+def _validate(
     name: str,
     algorithm: Algorithm,
-    everyone: Interactions,
+    interactions: Interactions,
     folds: int,
     metrics: Sequence[UserMetric],
     seed: int,
     device: Any,
     output: Output,
 ) -> CrossValidation:
-    splits = split_k_fold(everyone, folds, seed=seed)
+    splits = split_k_fold(interactions, folds, seed=seed)
     with TrainingProgress(output, name) as progress:
         run = Run(seed=seed, device=device, callbacks=(progress,))
         return validate(algorithm, splits, metrics, run=run)
 
 
-def _made(algorithms: Sequence[str], assignments: Sequence[str]) -> dict[str, Algorithm]:
-    """The algorithms with their settings.
+def _make_algorithms(algorithms: Sequence[str], assignments: Sequence[str]) -> dict[str, Algorithm]:
+    """Return the algorithms by name, with their settings.
 
     Raises:
-        SettingsError: a setting is of no algorithm that is named, or unknown.
+        SettingsError: a setting is unknown, or belongs to none of these algorithms.
     """
     values: dict[str, list[str]] = {name: [] for name in algorithms}
     for assignment in assignments:
@@ -124,11 +125,11 @@ def _made(algorithms: Sequence[str], assignments: Sequence[str]) -> dict[str, Al
         name = next((n for n in algorithms if assignment.startswith(f"{n}.")), None)
         if name is None:
             raise SettingsError(
-                f"--set {assignment}: of several algorithms say whose setting it is, as "
+                f"--set {assignment} does not say which algorithm it is for; write for example "
                 f"{algorithms[0]}.{assignment}"
             )
         values[name].append(assignment.removeprefix(f"{name}."))
     return {
-        name: make_algorithm(name, settings.parse_assignments(given))
-        for name, given in values.items()
+        name: make_algorithm(name, settings.parse_assignments(texts))
+        for name, texts in values.items()
     }

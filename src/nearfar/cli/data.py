@@ -10,7 +10,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 from rich.table import Table
 
 from nearfar.cli.inputs import open_log
-from nearfar.cli.log_options import LogOptions, moment
+from nearfar.cli.log_options import LogOptions, parse_time
 from nearfar.cli.options import count_or_share, with_options
 from nearfar.cli.output import Output, table
 from nearfar.core.errors import DataError
@@ -55,9 +55,9 @@ def fetch(
             {"data_sets": sorted(known)}, table(None, ["data set", "licence"], rows, left=2)
         )
         return
-    shown = output.stderr.is_terminal and not output.quiet
+    is_shown = output.stderr.is_terminal and not output.quiet
     columns = ("{task.description}", BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=output.stderr, transient=True, disable=not shown) as bar:
+    with Progress(*columns, console=output.stderr, transient=True, disable=not is_shown) as bar:
         task = bar.add_task(name, total=None)
 
         def progress(done: int, total: int | None) -> None:
@@ -83,8 +83,8 @@ def inspect(
     nearfar data inspect ratings.csv --min-rating 4 --since 2024-01-01
     """
     filters = log_options.filters
-    opened = open_log(log, log_options, output, filters.rows_only)
-    report = inspect_log(opened, filters)
+    events = open_log(log, log_options, output, filters.rows_only)
+    report = inspect_log(events, filters)
     output.result(report.to_dict(), *log_tables(report))
 
 
@@ -113,7 +113,7 @@ def split(
     test_from: Annotated[
         str | None, typer.Option(help="time: start of the test window (ISO date).")
     ] = None,
-    filters_of: Annotated[
+    preset_name: Annotated[
         str | None,
         typer.Option(
             "--preset", help="Use the published filters of this data set: ml-20m, netflix, msd."
@@ -129,42 +129,44 @@ def split(
 ) -> None:
     """Split a log into training, validation and test users, and save the split as a folder."""
     if protocol != "time" and (validation_from or test_from):
-        raise typer.BadParameter("--validation-from and --test-from go with --protocol time")
+        raise typer.BadParameter("--validation-from and --test-from need --protocol time")
     filters = log_options.filters
-    if filters_of is not None:
+    if preset_name is not None:
         if filters != Filters():
-            raise typer.BadParameter("--preset and filters of your own exclude each other")
-        filters = preset(filters_of)
+            raise typer.BadParameter("give either --preset or filters of your own")
+        filters = preset(preset_name)
     if protocol == "given":
         if filters != Filters():
-            raise typer.BadParameter("given takes the parts as published; drop the filters")
-        made = split_given(*read_parts(log), seed=seed)
+            raise typer.BadParameter(
+                "--protocol given uses the parts as published; leave out the filters"
+            )
+        new_split = split_given(*read_parts(log), seed=seed)
     else:
-        opened = open_log(log, log_options, output, filters)
+        events = open_log(log, log_options, output, filters)
         if protocol == "time":
             if validation_from is None or test_from is None:
-                raise typer.BadParameter("time needs --validation-from and --test-from")
-            windows = moment(validation_from), moment(test_from)
-            made = split_by_time(opened, windows[0] or 0, windows[1] or 0)
+                raise typer.BadParameter("--protocol time needs --validation-from and --test-from")
+            windows = parse_time(validation_from), parse_time(test_from)
+            new_split = split_by_time(events, windows[0] or 0, windows[1] or 0)
         else:
-            made = split_strong(opened, count_or_share(held_out), seed)
-    for name, part in (("validation", made.validation), ("test", made.test)):
+            new_split = split_strong(events, count_or_share(held_out), seed)
+    for name, part in (("validation", new_split.validation), ("test", new_split.test)):
         if not part.held_out.n_interactions:
             raise DataError(
                 f"the {name} part has nothing to find ({part.n_users:,} users): hold out more "
                 "users with --held-out, move the dates, or loosen the filters"
             )
-    save_split(made, out)
-    output.result(_summary(made, out), _table(made), f"saved {out}")
+    save_split(new_split, out)
+    output.result(_summary(new_split, out), _split_table(new_split), f"saved {out}")
 
 
-def _summary(made: Split, out: Path) -> dict[str, Any]:
-    return {"split": str(out), "fingerprint": made.fingerprint, "protocol": made.protocol}
+def _summary(new_split: Split, out: Path) -> dict[str, Any]:
+    return {"split": str(out), "fingerprint": new_split.fingerprint, "protocol": new_split.protocol}
 
 
-def _table(made: Split):
-    rows = [["train", f"{made.train.n_users:,}", f"{made.train.n_interactions:,}", ""]]
-    for name, part in (("validation", made.validation), ("test", made.test)):
+def _split_table(new_split: Split):
+    rows = [["train", f"{new_split.train.n_users:,}", f"{new_split.train.n_interactions:,}", ""]]
+    for name, part in (("validation", new_split.validation), ("test", new_split.test)):
         rows.append(
             [
                 name, f"{part.n_users:,}", f"{part.fold_in.n_interactions:,}",
@@ -172,16 +174,21 @@ def _table(made: Split):
             ]
         )  # fmt: skip
     columns = ["", "users", "interactions", "to find"]
-    return table(f"{made.train.n_items:,} items", columns, rows)
+    return table(f"{new_split.train.n_items:,} items", columns, rows)
 
 
 def log_tables(report: LogReport) -> list[Table]:
-    """The report as tables: sizes, quantiles, ratings, filters, costs."""
-    return [_sizes(report), _quantiles(report), _filters(report), _needs(report)]
+    """Return a report as tables: sizes, quantiles, filters, and costs of training."""
+    return [
+        _sizes_table(report),
+        _quantiles_table(report),
+        _filters_table(report),
+        _needs_table(report),
+    ]
 
 
-def _reading(report: LogReport) -> list[list[str]]:
-    """What the log was read as, and what was left out."""
+def _reading_rows(report: LogReport) -> list[list[str]]:
+    """Return rows that say what a log was read as and what was left out."""
     if report.read is None:
         return []
     read = report.read
@@ -202,9 +209,9 @@ def _reading(report: LogReport) -> list[list[str]]:
     return rows + ([["times", read["times"]]] if read["times"] else [])
 
 
-def _sizes(report: LogReport) -> Table:
+def _sizes_table(report: LogReport) -> Table:
     rows = [
-        *_reading(report),
+        *_reading_rows(report),
         ["users", f"{report.n_users:,}"],
         ["items", f"{report.n_items:,}"],
         ["events", f"{report.n_events:,}"],
@@ -231,7 +238,7 @@ def _sizes(report: LogReport) -> Table:
     return result
 
 
-def _quantiles(report: LogReport) -> Table:
+def _quantiles_table(report: LogReport) -> Table:
     names = {"0": "least", "0.5": "median", "1": "most"}
     columns = ["\nquantile", *(names.get(q, q) for q in report.activity)]
     rows = [
@@ -241,7 +248,7 @@ def _quantiles(report: LogReport) -> Table:
     return table(None, columns, rows)
 
 
-def _filters(report: LogReport) -> Table:
+def _filters_table(report: LogReport) -> Table:
     rows = [
         [d.filter, f"{d.events:,}", f"{d.users:,}", f"{d.items:,}",
          f"{d.left_users:,} x {d.left_items:,}"]
@@ -251,7 +258,7 @@ def _filters(report: LogReport) -> Table:
     return table(None, columns, rows)
 
 
-def _needs(report: LogReport) -> Table:
+def _needs_table(report: LogReport) -> Table:
     needs = report.needs
     hours = needs.mult_vae_hours
     time = "not measured" if hours is None else _duration(hours)

@@ -49,25 +49,25 @@ def demo(
             progress = stack.enter_context(TrainingProgress(output, name))
             return Run(seed=seed, device=device, callbacks=(progress,))
 
-        found = run_demo(source, out, seed=seed, make_run=make_run)
-    liked = match_items(found.bundle, taste(like))
-    for problem in liked.problems:
+        result = run_demo(source, out, seed=seed, make_run=make_run)
+    matches = match_items(result.bundle, taste(like))
+    for problem in matches.problems:
         output.warning(problem)
-    titles = [str(item.title) for item in liked.found]
-    ranking = recommend(found.bundle, liked.history(), k=10)
-    frame = recommendations_frame(found.bundle, pl.Series("user", [0]), ranking).drop("user")
-    value = {**found.to_dict(), "taste": titles, "recommended": frame.to_dicts()}
-    output.result(value, *_shown(found, titles, frame["title"].to_list()))
+    titles = [str(item.title) for item in matches.found]
+    ranking = recommend(result.bundle, matches.history(), k=10)
+    frame = recommendations_frame(result.bundle, pl.Series("user", [0]), ranking).drop("user")
+    value = {**result.to_dict(), "taste": titles, "recommended": frame.to_dicts()}
+    output.result(value, *_tables(result, titles, frame["title"].to_list()))
 
 
-def _shown(found: Demo, liked: list[str], titles: list[str]) -> list:
-    counts = found.split.train
-    results = {trial.name: trial.test for trial in found.trials}
+def _tables(result: Demo, liked: list[str], titles: list[str]) -> list:
+    counts = result.split.train
+    results = {trial.name: trial.test for trial in result.trials}
     compared = comparison_table(results)
-    seconds = {trial.name: trial.fit_seconds for trial in found.trials}
+    seconds = {trial.name: trial.fit_seconds for trial in result.trials}
     main = table(
         f"\n{counts.n_users} training users, {counts.n_items:,} films; measured on "
-        f"{found.split.test.n_users} test users never seen in training",
+        f"{result.split.test.n_users} test users never seen in training",
         [*compared.header, "fit"],
         [[*row, f"{seconds[row[0]]:.1f} s"] for row in compared.rows],
     )
@@ -77,7 +77,7 @@ def _shown(found: Demo, liked: list[str], titles: list[str]) -> list:
             d["metric"], f"{d['difference']:+.4f}",
             f"{d['low']:+.4f} to {d['high']:+.4f}", f"{d['p']:.3g}",
         ]
-        for d in found.differences
+        for d in result.differences
     ]  # fmt: skip
     rows = [[f"{rank}.", title] for rank, title in enumerate(titles, 1)]
     return [
@@ -88,12 +88,12 @@ def _shown(found: Demo, liked: list[str], titles: list[str]) -> list:
             differences,
         ),
         table(f"\nWho likes {'; '.join(liked)} may like", ["", "film"], rows, left=2),
-        f"\nFitting took {found.fit_seconds:.0f} s in all. {found.folder}/ holds bundle-pia, "
+        f"\nFitting took {result.fit_seconds:.0f} s in all. {result.folder}/ holds bundle-pia, "
         "bundle-plain, split, results.json and training.png; try:\n"
-        f'  nearfar recommend {found.folder}/bundle-pia --items "Toy Story; Alien"\n'
-        f"  nearfar compare {found.folder}/bundle-plain {found.folder}/bundle-pia "
-        f"--data {found.folder}/split\n"
-        f"  nearfar serve --bundle {found.folder}/bundle-plain --bundle {found.folder}/bundle-pia "
-        f"--data {found.folder}/split\n"
+        f'  nearfar recommend {result.folder}/bundle-pia --items "Toy Story; Alien"\n'
+        f"  nearfar compare {result.folder}/bundle-plain {result.folder}/bundle-pia "
+        f"--data {result.folder}/split\n"
+        f"  nearfar serve --bundle {result.folder}/bundle-plain "
+        f"--bundle {result.folder}/bundle-pia --data {result.folder}/split\n"
         "The last shows both models side by side at http://127.0.0.1:8000 (Ctrl-C stops it).",
     ]

@@ -88,7 +88,7 @@ def diagnose_bundles(
     alignment (Propositions 3.1, 3.2), collapsed dimensions and neighbourhoods under masks. 1,000
     users take half a minute to two minutes per bundle; fewer (--users, --sharing-users) take less.
     """
-    named = inputs.named_bundles([bundle, *(compare or [])])
+    by_name = inputs.bundles_by_name([bundle, *(compare or [])])
     instruments = (
         all_instruments()
         if only is None
@@ -98,9 +98,9 @@ def diagnose_bundles(
         if path.suffix.lower() != JSON:
             check_picture(path, purpose="a picture of curves")
     split = load_split(data)
-    bundles = {title: load_bundle(path, device=device) for title, path in named.items()}
-    for title, one in bundles.items():
-        inputs.warn_of_other_data(title, one, split, output)
+    bundles = {title: load_bundle(path, device=device) for title, path in by_name.items()}
+    for title, loaded in bundles.items():
+        inputs.warn_of_other_data(title, loaded, split, output)
     subjects = subjects_of(
         bundles, split, users=users, sharing_users=sharing_users, of=of, keep_prob=keep_prob,
         masks=masks, seed=seed,
@@ -112,21 +112,21 @@ def diagnose_bundles(
         f"{'bundle' if len(subjects) == 1 else 'bundles'}: about {max(1, round(cost)):,} s"
     )
     started = time.perf_counter()
-    with _progress(output, subjects, instruments, cost) as tell:
-        found = diagnose(subjects, instruments, tell)
+    with _progress(output, subjects, instruments, cost) as on_measurement:
+        diagnosis = diagnose(subjects, instruments, on_measurement)
     seconds = time.perf_counter() - started
     value = {
-        "bundles": {title: str(path) for title, path in named.items()},
-        "split": str(data), "fingerprints": fingerprints(split, bundles, named),
+        "bundles": {title: str(path) for title, path in by_name.items()},
+        "split": str(data), "fingerprints": fingerprints(split, bundles, by_name),
         **examined_on(subjects), "of": of, "seed": seed,
-        "estimated_seconds": cost, "total_seconds": seconds, **found.to_dict(),
+        "estimated_seconds": cost, "total_seconds": seconds, **diagnosis.to_dict(),
     }  # fmt: skip
     for path in out or []:
         if path.suffix.lower() == JSON:
             write_json(path, value)
         else:
-            write_picture(curve_charts(found), path)
-    output.result(value, *_shown(found), f"measured in {seconds:.0f} s")
+            write_picture(curve_charts(diagnosis), path)
+    output.result(value, *_tables(diagnosis), f"measured in {seconds:.0f} s")
 
 
 @contextlib.contextmanager
@@ -136,45 +136,51 @@ def _progress(
     instruments: Mapping[str, Instrument],
     seconds: float,
 ) -> Iterator[Callable[[str, str], None]]:
-    """A bar with the time left on a terminal, a line a measurement elsewhere.
+    """Show a bar with the time left on a terminal, a line per measurement elsewhere.
 
     Args:
-        seconds: the estimate, which stands for the time left until something is measured.
+        output: where to print.
+        subjects: the fitted models by title.
+        instruments: the instruments by name.
+        seconds: estimated time of all measurements, shown until the first one is done.
+
+    Yields:
+        The function to call with an instrument's and a model's title before a measurement.
     """
     if output.quiet or not output.stderr.is_terminal:
         yield lambda what, title: output.remark(f"{title}: {what} ...")
         return
-    works = [i.work(subject) for i in instruments.values() for subject in subjects.values()]
-    before = iter(np.cumsum([0.0, *works]).tolist())
-    total, started = max(sum(works), 1.0), time.monotonic()
+    costs = [i.work(subject) for i in instruments.values() for subject in subjects.values()]
+    costs_done = iter(np.cumsum([0.0, *costs]).tolist())
+    total, started = max(sum(costs), 1.0), time.monotonic()
     columns = (TextColumn("{task.fields[left]}"), BarColumn(24), TextColumn("{task.description}"))
     with Progress(*columns, console=output.stderr, transient=True) as bar:
         task = bar.add_task("", total=total, left="")
 
-        def tell(what: str, title: str) -> None:
-            done = next(before)
-            gone = time.monotonic() - started
-            left = gone * (total - done) / done if done else seconds
-            told = f"about {max(1, round(left)):,} s left"
-            bar.update(task, completed=done, left=told, description=f"{title}: {what}")
+        def update(what: str, title: str) -> None:
+            done = next(costs_done)
+            elapsed = time.monotonic() - started
+            left = elapsed * (total - done) / done if done else seconds
+            text = f"about {max(1, round(left)):,} s left"
+            bar.update(task, completed=done, left=text, description=f"{title}: {what}")
 
-        yield tell
+        yield update
 
 
-def _shown(found: Diagnosis) -> list[Table | str]:
-    """A table an instrument, and under it what the numbers say."""
+def _tables(diagnosis: Diagnosis) -> list[Table | str]:
+    """Return a table per instrument, followed by sentences on its numbers."""
     parts: list[Table | str] = []
-    for by_title in found.findings.values():
-        parts += _told(by_title)
-    if found.neighbours:
-        rows = [[a, b, f"{100 * share:.0f} %"] for (a, b), share in found.neighbours.items()]
+    for by_title in diagnosis.findings.values():
+        parts += _finding_table(by_title)
+    if diagnosis.neighbours:
+        rows = [[a, b, f"{100 * share:.0f} %"] for (a, b), share in diagnosis.neighbours.items()]
         parts.append(table("nearest neighbours in common", ["", "", "share"], rows, left=2))
     return parts
 
 
-def _told(by_title: dict[str, Finding]) -> list[Table | str]:
+def _finding_table(by_title: dict[str, Finding]) -> list[Table | str]:
     first = next(iter(by_title.values()))
-    present = {title: found for title, found in by_title.items() if found.absent is None}
+    present = {title: finding for title, finding in by_title.items() if finding.absent is None}
     heading = f"\n{first.title} ({first.source})"
     rows = number_rows(present)
     return [

@@ -1,4 +1,4 @@
-"""Exit codes beyond 0 (done), 1 (failed) and 2 (wrong usage), and how a stopped command goes on."""
+"""Exit codes beyond 0 (done), 1 (failed) and 2 (wrong usage), and the command that continues."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 
 UNFINISHED = 3
-"""The budget was used up before the work was done; the same command goes on."""
+"""The budget was used up before the work was done; the same command continues."""
 
 REFUSED = 4
-"""The gates refused the candidate; the version that was current still is."""
+"""The gates refused the candidate; the current version stays."""
 
 INTERRUPTED = 130
-"""After Ctrl-C, as of any program."""
+"""After Ctrl-C, as for any program."""
 
 TERMINATED = 143
-"""After SIGTERM, as of any program."""
+"""After SIGTERM, as for any program."""
 
 
 CODES: dict[Stop, int] = {
@@ -37,7 +37,7 @@ REASONS: dict[Stop, str] = {
 
 
 def same_command(ctx: typer.Context) -> str:
-    """The command line that was given, to be typed again."""
+    """Return the current command line, to be run again."""
     words = ["nearfar", ctx.info_name or ""]
     for parameter in ctx.command.params:
         name = parameter.name or ""

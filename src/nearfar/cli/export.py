@@ -43,11 +43,13 @@ def export(
     the extra onnx.
     """
     loaded = load_bundle(bundle)
-    made = export_bundle(loaded, out, form, **settings.parse_assignments(assignments or []))
+    export_format = export_bundle(
+        loaded, out, form, **settings.parse_assignments(assignments or [])
+    )
     files = sorted(out.iterdir()) if out.is_dir() else [out]
     sizes = {file.name: file.stat().st_size for file in files}
     value = {
-        "bundle": str(bundle), "format": form, "settings": settings.to_plain(made),
+        "bundle": str(bundle), "format": form, "settings": settings.to_plain(export_format),
         "out": str(out), "n_items": loaded.n_items, "files": sizes,
     }  # fmt: skip
     total = sum(sizes.values())

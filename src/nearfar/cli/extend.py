@@ -66,22 +66,22 @@ def extend(
     for remark in features.remarks:
         output.remark(remark)
     extended = loaded.with_new_items(features, exposure=exposure, histories=users, seed=seed)
-    done = extended.about.data["new_items"]
-    if done["n_left_out"]:
-        named = ", ".join(map(str, done["left_out"][:3]))
+    summary = extended.about.data["new_items"]
+    if summary["n_left_out"]:
+        examples = ", ".join(map(str, summary["left_out"][:3]))
         output.warning(
-            f"{done['n_left_out']:,} new items are left out, for no known items share their "
-            f"features: {named}{' ...' if done['n_left_out'] > 3 else ''}"
+            f"{summary['n_left_out']:,} new items are left out, because no known items share their "
+            f"features: {examples}{' ...' if summary['n_left_out'] > 3 else ''}"
         )
     save_bundle(extended, out)
-    value = {"bundle": str(bundle), "out": str(out), "n_items": extended.n_items, **done}
-    explained = ", ".join(f"{name} {share:.0%}" for name, share in done["explained"].items())
+    value = {"bundle": str(bundle), "out": str(out), "n_items": extended.n_items, **summary}
+    explained = ", ".join(f"{name} {share:.0%}" for name, share in summary["explained"].items())
     output.result(
         value,
-        f"added {done['n_new']:,} items to {extended.n_items - done['n_new']:,}, by "
-        f"{done['n_features']:,} features of {done['n_known']:,} known items",
+        f"added {summary['n_new']:,} items to {extended.n_items - summary['n_new']:,}, by "
+        f"{summary['n_features']:,} features of {summary['n_known']:,} known items",
         f"of what tells known items apart, features explain for items left out: {explained}"
         if explained else "this model recommends what is popular; new items come last",
-        f"new items are to take {done['share']:.1%} of the first places of lists",
+        f"new items are to take {summary['share']:.1%} of the first places of lists",
         f"saved {out}",
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What commands are given, opened: logs, splits, and bundles to look at on them."""
+"""Open the inputs of commands: logs, splits, and the bundles used on them."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from nearfar.tables.report import ReadReport
 if TYPE_CHECKING:
     from nearfar.bundle.bundle import Bundle
 
-OF_DETAILS = ("details", "item")
-"""Options that concern a table of items, which a split may get too."""
+DETAILS_OPTIONS = ("details", "item")
+"""Options of the table of items, which also have an effect on a split."""
 
 
 def open_log(
     source: str, options: LogOptions, output: Output, filters: Filters | None = None
 ) -> Log:
-    """Read the log at a path, or of a data set by its name, and say what it was read as.
+    """Read a log from a path or a named data set, and print how it was read.
 
     Args:
         source: the path or name.
-        options: of the command.
-        output: gets the remarks.
-        filters: in place of the options' own.
+        options: the command's options.
+        output: where to print remarks.
+        filters: used instead of those in the options.
 
     Raises:
         DataError: the path is empty text or a split, or the log cannot be read.
@@ -47,7 +47,7 @@ def open_log(
     if not source.strip():
         raise DataError("the log's path is empty; give a file, a folder or a data set's name")
     if is_split_folder(Path(source)):
-        raise DataError(f"{source} is a split; give the log that it was made of")
+        raise DataError(f"{source} is a split; give the log that it was made from")
     details = None
     if options.details is not None:
         details = _read_details(options.details, options, output)
@@ -66,8 +66,8 @@ def open_log(
     column = log.read and log.read.columns.get("weight")
     if column and options.weights is None and not log.weighted:
         output.remark(
-            f"the weights in {column!r} are not used in training, where all interactions count "
-            "alike; --weights linear or --weights log uses them"
+            f"the weights in {column!r} are not used in training: all interactions count the same; "
+            "--weights linear or --weights log uses them"
         )
     if log.read is not None:
         for line in log.read.lines():
@@ -78,29 +78,30 @@ def open_log(
     for step in log.steps:
         output.remark(str(step))
     if details is not None:
-        _say_titles(options.details, log.item_ids, details, output)
+        _report_titles(options.details, log.item_ids, details, output)
     return log
 
 
 def split_with_options(split: Split, source: str, options: LogOptions, output: Output) -> Split:
-    """Return the split with the items' details that the options name.
+    """Return a split with the item details that the options name.
 
     Args:
-        split: as read.
+        split: the split.
         source: its path, for messages.
-        options: of the command.
-        output: told how many items have a title.
+        options: the command's options.
+        output: where to print how many items have a title.
 
     Raises:
-        SettingsError: an option was given that has no effect on a split.
+        SettingsError: a given option has no effect on a split.
         DataError: the table of items cannot be read.
     """
     hints = get_type_hints(LogOptions, include_extras=True)
-    allowed = OF_DETAILS if options.details is not None else ()
+    allowed = DETAILS_OPTIONS if options.details is not None else ()
     for field in fields(options):
         if field.name not in allowed and getattr(options, field.name) != field.default:
             declared = hints[field.name].__metadata__[0]
-            option = next(iter(declared.param_decls), declared.default)  # as Typer has taken it
+            # Typer puts the first name of an option without a default into `default`.
+            option = next(iter(declared.param_decls), declared.default)
             raise SettingsError(
                 f"{source} is a split, and {option} has no effect on one: give it to nearfar data "
                 "split, or give the log"
@@ -109,7 +110,7 @@ def split_with_options(split: Split, source: str, options: LogOptions, output: O
         return split
     details = _read_details(options.details, options, output)
     items = with_details(split.train.item_ids, details)
-    _say_titles(options.details, items, details, output)
+    _report_titles(options.details, items, details, output)
     parts = {
         name: replace(
             part,
@@ -122,7 +123,7 @@ def split_with_options(split: Split, source: str, options: LogOptions, output: O
 
 
 def _read_details(path: Path, options: LogOptions, output: Output) -> pl.DataFrame:
-    """Read the table of items at the path, and say what was left out and converted."""
+    """Read a table of items, and print what was left out and converted."""
     report = ReadReport()
     details = read_item_table(path, item=options.item, log_encoding=options.encoding, report=report)
     for line in report.losses():
@@ -130,55 +131,55 @@ def _read_details(path: Path, options: LogOptions, output: Output) -> pl.DataFra
     return details
 
 
-def _say_titles(
+def _report_titles(
     path: Path | None, items: Vocabulary, details: pl.DataFrame, output: Output
 ) -> None:
-    """Say how many items have a title in the table at the path; warn where none has."""
+    """Print how many items have a title in a table of items; warn if none has."""
     n_titled, text = told_titles(items, details)
-    say = output.remark if n_titled else output.warning
-    say(f"{path}: {text}")
+    write = output.remark if n_titled else output.warning
+    write(f"{path}: {text}")
 
 
-def say_weights(train: Interactions, output: Output) -> None:
-    """Say which weights interactions have, where they have any."""
+def report_weights(train: Interactions, output: Output) -> None:
+    """Print the range of the interactions' weights, if they have any."""
     if train.weights is not None:
         low, mean, high = (getattr(train.weights, name)() for name in ("min", "mean", "max"))
         output.remark(f"interactions weigh {low:.3g} to {high:.3g}, {mean:.3g} in the mean")
 
 
 def open_held_out(source: Path, part: str) -> tuple[Split, FoldIn]:
-    """The test or the validation users of a split folder."""
+    """Return the split in a folder, and its test or validation users."""
     split = load_split(source)
     return split, split.test if part == "test" else split.validation
 
 
-def aligned(data: FoldIn, items, output: Output) -> FoldIn:
-    """The held-out users over a bundle's items; says so if that loses anything."""
-    moved, lost = on_items_of(data, items)
-    if lost:
-        output.warning(lost)
-    return moved
+def align_to_bundle(data: FoldIn, items, output: Output) -> FoldIn:
+    """Return held-out users over a bundle's items; warn if items are lost."""
+    on_bundle, warning = on_items_of(data, items)
+    if warning:
+        output.warning(warning)
+    return on_bundle
 
 
-def named_bundles(paths: list[Path]) -> dict[str, Path]:
-    """Bundles' folders by the shortest end of the path that tells them apart.
+def bundles_by_name(paths: list[Path]) -> dict[str, Path]:
+    """Return the bundles' folders by name, the shortest end of the path that is unique.
 
     Raises:
-        BadParameter: one is named twice.
+        BadParameter: a bundle is named twice.
     """
     if len({path.resolve() for path in paths}) < len(paths):
         raise typer.BadParameter("a bundle is named twice", param_hint="BUNDLES")
     for n_parts in range(1, max((len(path.parts) for path in paths), default=1)):
-        named = {"/".join(path.parts[-n_parts:]): path for path in paths}
-        if len(named) == len(paths):
-            return named
+        by_name = {"/".join(path.parts[-n_parts:]): path for path in paths}
+        if len(by_name) == len(paths):
+            return by_name
     return {str(path): path for path in paths}
 
 
 def warn_of_other_data(title: str, bundle: Bundle, split: Split, output: Output) -> None:
-    """Say so where a bundle that is to be looked at was trained on other users."""
+    """Warn if a bundle was trained on other users than a split's."""
     if not bundle.trained_on(split.train):
         output.warning(
-            f"{title} was not trained on this split's training users; what it does with these "
-            "tells little of those that it knows"
+            f"{title} was not trained on this split's training users; results on these say little "
+            "about the users it was trained on"
         )

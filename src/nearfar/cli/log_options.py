@@ -1,4 +1,4 @@
-"""The options of every command that reads a log: columns, filters, how to read."""
+"""The options of all commands that read a log: columns, filters, how to read it."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ FILTERS = (
 )  # fmt: skip
 DETAILS = ("details",)
 WEIGHTS = ("kind_weights", "weights", "repeats")
-"""What concerns training alone."""
+"""Options that only have an effect on training."""
 
 
 @dataclass(frozen=True)
 class LogOptions:
-    """What a command is told of a log; each field is an option of the command."""
+    """The options for reading a log; each field is an option of the command."""
 
     user: Annotated[
         str | None,
@@ -224,12 +224,12 @@ class LogOptions:
 
     @property
     def columns(self) -> dict[str, str | None]:
-        """The column of each role, as far as it is given."""
+        """The column of each role; None for a role whose column is not given."""
         return {role: getattr(self, role) for role in OPTIONS}
 
     @property
     def filters(self) -> Filters:
-        """The filters asked for."""
+        """The filters given."""
         return Filters(
             min_rating=self.min_rating,
             min_weight=self.min_weight,
@@ -237,8 +237,8 @@ class LogOptions:
             max_user=self.max_user,
             min_item=self.min_item,
             fixed_point=self.core,
-            since=moment(self.since),
-            until=moment(self.until),
+            since=parse_time(self.since),
+            until=parse_time(self.until),
         )
 
     @property
@@ -260,6 +260,6 @@ class LogOptions:
         )
 
 
-def moment(text: str | None) -> int | str | None:
-    """An epoch second or an ISO date, as typed."""
+def parse_time(text: str | None) -> int | str | None:
+    """Return an epoch second as an integer; leave an ISO date, or None, as it is."""
     return int(text) if text is not None and text.lstrip("-").isdigit() else text

@@ -1,4 +1,4 @@
-"""The `nearfar` program: its commands, and what becomes of errors."""
+"""The `nearfar` program: runs its commands and prints errors."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _root(
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line; 0 for done, 1 for failed, 2 for wrong usage, 130 for Ctrl-C."""
+    """Run a command line; return 0 if done, 1 if failed, 2 for wrong usage, 130 after Ctrl-C."""
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     debug = "--debug" in arguments
     try:
@@ -67,27 +67,24 @@ def run(arguments: Sequence[str]) -> int:
             raise
         from nearfar.core.secrets import masked
 
-        own = _outside_nearfar(error)
-        if own:
-            errors.print(masked("".join(own).rstrip()), markup=False)
-        errors.print(f"nearfar: {masked(_told(error, own=bool(own)))}", style="red", markup=False)
+        user_traceback = _user_code_traceback(error)
+        if user_traceback:
+            errors.print(masked("".join(user_traceback).rstrip()), markup=False)
+        message = masked(_message(error, in_user_code=bool(user_traceback)))
+        errors.print(f"nearfar: {message}", style="red", markup=False)
         return INTERRUPTED if isinstance(error, StoppedError) else 1
     return 0
 
 
 def _warnings(errors: Console, *, debug: bool) -> contextlib.AbstractContextManager[None]:
-    """Warnings as lines; with --debug as Python prints them, with the line they came from."""
+    """Print warnings as lines; with --debug as Python does, with the line of code."""
     return contextlib.nullcontext() if debug else warnings_as_lines(errors)
 
 
 @contextlib.contextmanager
 def warnings_as_lines(console: Console) -> Iterator[None]:
-    """Print each warning once as a line while the block runs.
-
-    Args:
-        console: where to.
-    """
-    before = warnings.showwarning
+    """Print each warning once, as a line on a console, while the block runs."""
+    previous = warnings.showwarning
     printed: set[str] = set()
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
@@ -100,29 +97,29 @@ def warnings_as_lines(console: Console) -> Iterator[None]:
     try:
         yield
     finally:
-        warnings.showwarning = before
+        warnings.showwarning = previous
 
 
-def _outside_nearfar(error: Exception) -> list[str]:
-    """The traceback of an error in code that a user plugged in; empty for any other error."""
+def _user_code_traceback(error: Exception) -> list[str]:
+    """Return the traceback of an error in a user's own code, or an empty list."""
     if isinstance(error, NearfarError):
         return []
     frames = traceback.extract_tb(error.__traceback__)
     package = str(Path(__file__).parents[1])
-    inside = [at for at, frame in enumerate(frames) if frame.filename.startswith(package)]
+    inside = [i for i, frame in enumerate(frames) if frame.filename.startswith(package)]
     below = frames[inside[-1] + 1 :] if inside else frames
     libraries = (sysconfig.get_path("stdlib"), *site.getsitepackages(), "<frozen")
     if isinstance(error, SyntaxError) and error.filename is not None:
         # The file that cannot be parsed has no frame; the error itself names its line.
-        known = error.filename.startswith((package, *libraries))
-        return [] if known else traceback.format_exception_only(error)[:-1]
+        is_user_code = not error.filename.startswith((package, *libraries))
+        return traceback.format_exception_only(error)[:-1] if is_user_code else []
     if all(frame.filename.startswith(libraries) for frame in below):
         return []
     return ["Traceback (most recent call last):\n", *traceback.format_list(below)]
 
 
-def _told(error: Exception, *, own: bool = False) -> str:
-    """One line on what went wrong; what was not foreseen says how to learn more."""
+def _message(error: Exception, *, in_user_code: bool) -> str:
+    """Return one line about an error; for an unexpected one it says how to learn more."""
     if isinstance(error, NearfarError):
         return str(error)
     if isinstance(error, OSError) and error.filename is not None:
@@ -130,14 +127,14 @@ def _told(error: Exception, *, own: bool = False) -> str:
     if isinstance(error, MemoryError):
         return "there is not enough memory for this"
     text = " ".join(str(error).split())
-    if own:
+    if in_user_code:
         return f"{type(error).__name__} in code outside nearfar, shown above: {text}"
     return f"unexpected {type(error).__name__}: {text} (--debug shows where; please report it)"
 
 
 def main() -> None:
-    """The console script."""
-    sys.path.append(str(Path.cwd()))  # so that mine.MyMetric in this folder is found
+    """Run the console script."""
+    sys.path.append(str(Path.cwd()))  # dotted paths may name modules in the working directory
     try:
         sys.exit(run(sys.argv[1:]))
     except KeyboardInterrupt:

@@ -12,7 +12,7 @@ import typer
 from nearfar.bundle.folder import load_bundle
 from nearfar.cli import inputs
 from nearfar.cli.options import DeviceOption, Seed, with_options
-from nearfar.cli.output import Output, drawn
+from nearfar.cli.output import Output, rich_table
 from nearfar.core.errors import SettingsError
 from nearfar.data.interactions import Interactions, Part, Split, whole_histories
 from nearfar.data.splits.folder import load_split
@@ -83,23 +83,25 @@ def draw_map(
     at a user shows the user's history. By default the cohorts are those of the paper's Figure 2:
     users with about 5, 50 and 350 interactions. Three bundles of 3,000 users take about a minute.
     """
-    titles = inputs.named_bundles(bundles)
-    wanted = _numbers(sizes)
-    chosen = find_projection(projection)
-    chosen.check_installed()
+    by_name = inputs.bundles_by_name(bundles)
+    cohort_sizes = _parse_numbers(sizes)
+    chosen_projection = find_projection(projection)
+    chosen_projection.check_installed()
     for path in out:
         check_drawable(path)
     split = load_split(data)
-    models = {title: _mapped(title, path, split, device, output) for title, path in titles.items()}
-    everyone = whole_histories(split, of)
-    cohorts = _cohorts(by, everyone, wanted, tolerance, n_genres, users, seed)
+    models = {
+        name: _load_model(name, path, split, device, output) for name, path in by_name.items()
+    }
+    histories = whole_histories(split, of)
+    cohorts = _make_cohorts(by, histories, cohort_sizes, tolerance, n_genres, users, seed)
     for note in cohorts.notes:
         output.remark(note)
     started = time.perf_counter()
     atlas = make_atlas(
-        models, everyone, cohorts, chosen, seed=seed, n_anchors=anchors,
+        models, histories, cohorts, chosen_projection, seed=seed, n_anchors=anchors,
         on_map=lambda title: output.remark(
-            f"{title}: {cohorts.n_users:,} users by {chosen.label} ..."
+            f"{title}: {cohorts.n_users:,} users by {chosen_projection.label} ..."
         ),
     )  # fmt: skip
     for path in out:
@@ -108,21 +110,23 @@ def draw_map(
     files = [str(path) for path in out]
     output.result(
         {"figures": files, "by": by, "seconds": seconds, **atlas.to_dict()},
-        drawn(separability_table(atlas), f"{cohorts.n_users:,} users"),
-        drawn(distances_table(atlas), "\nhow far cohorts are apart"),
+        rich_table(separability_table(atlas), f"{cohorts.n_users:,} users"),
+        rich_table(distances_table(atlas), "\nhow far cohorts are apart"),
         f"\ndrawn in {seconds:.0f} s: {', '.join(files)}",
     )
 
 
-def _mapped(title: str, path: Path, split: Split, device, output: Output) -> ModelToMap:
+def _load_model(title: str, path: Path, split: Split, device, output: Output) -> ModelToMap:
     bundle = load_bundle(path, device=device)
     inputs.warn_of_other_data(title, bundle, split, output)
-    return ModelToMap.of_bundle(title, bundle, inputs.aligned(split.test, bundle.items, output))
+    return ModelToMap.of_bundle(
+        title, bundle, inputs.align_to_bundle(split.test, bundle.items, output)
+    )
 
 
-def _cohorts(
+def _make_cohorts(
     by: By,
-    everyone: Interactions,
+    histories: Interactions,
     sizes: list[int],
     tolerance: float,
     n_genres: int,
@@ -130,13 +134,13 @@ def _cohorts(
     seed: int,
 ) -> Cohorts:
     if by == "genre":
-        return cohorts_by_genre(everyone, n_genres=n_genres, max_users=users, seed=seed)
-    counts = np.diff(everyone.x.indptr)
+        return cohorts_by_genre(histories, n_genres=n_genres, max_users=users, seed=seed)
+    counts = np.diff(histories.x.indptr)
     return cohorts_by_interactions(counts, sizes, tolerance=tolerance, max_users=users, seed=seed)
 
 
-def _numbers(text: str) -> list[int]:
+def _parse_numbers(text: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
-        raise SettingsError(f"sizes are {text!r}; write them as 5,50,350") from None
+        raise SettingsError(f"--sizes is {text!r}; write numbers such as 5,50,350") from None

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.table import Table as Drawn
+from rich.table import Table as RichTable
 
 from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.folder import load_bundle
 from nearfar.bundle.similar import item_facts
 from nearfar.cli import inputs
 from nearfar.cli.options import DeviceOption, Level, Seed, with_options
-from nearfar.cli.output import Output, drawn
+from nearfar.cli.output import Output, rich_table
 from nearfar.cli.rerank_options import RerankOptions
 from nearfar.core import discovery
 from nearfar.core.errors import SettingsError
@@ -31,10 +31,11 @@ from nearfar.metrics.metric import PACKAGE, Metric, UserMetric
 from nearfar.reranking.reranked import Reranked
 
 MAX_NAME = 14
-"""Characters of the longest name that fits the tables of `compare` in 80 columns."""
+"""Length of the longest name with which the tables of `compare` fit 80 columns."""
 
 MAX_COLUMNS = 4
-"""Metrics that fit beside each other in 80 columns."""
+"""How many metrics fit side by side in 80 columns."""
+
 RERANKED = "re-ranked"
 
 Part = Annotated[
@@ -52,24 +53,24 @@ Metrics = Annotated[
 ]
 
 
-def chosen_metrics(text: str | None) -> tuple[Metric, ...]:
-    """The metrics of `--metrics`, or the default ones."""
+def parse_metric_list(text: str | None) -> tuple[Metric, ...]:
+    """Return the metrics of `--metrics`, or the default ones."""
     return parse_metrics(text) if text else DEFAULT_METRICS
 
 
-def metrics_of_users(text: str | None) -> tuple[UserMetric, ...]:
-    """The metrics of `--metrics`, or the default ones, as far as users have a value each.
+def parse_user_metrics(text: str | None) -> tuple[UserMetric, ...]:
+    """Return the metrics of `--metrics`, or the default ones; all have a value per user.
 
     Raises:
-        SettingsError: one has a single value for all users.
+        SettingsError: a metric has a single value for all users.
     """
-    chosen = chosen_metrics(text)
-    if overall := [str(m) for m in chosen if not isinstance(m, UserMetric)]:
+    parsed = parse_metric_list(text)
+    if overall := [str(m) for m in parsed if not isinstance(m, UserMetric)]:
         raise SettingsError(
             f"{', '.join(overall)}: one value for all users, which cannot be compared user by "
             "user; see nearfar evaluate"
         )
-    return tuple(m for m in chosen if isinstance(m, UserMetric))
+    return tuple(m for m in parsed if isinstance(m, UserMetric))
 
 
 def _measure(
@@ -80,9 +81,9 @@ def _measure(
             "the bundle was not trained on this split's training users; it may have seen the "
             "users that it is measured on"
         )
-    data = inputs.aligned(part, bundle.items, output)
-    if told := remark_on_depths(metrics, data):
-        output.remark(told)
+    data = inputs.align_to_bundle(part, bundle.items, output)
+    if remark := remark_on_depths(metrics, data):
+        output.remark(remark)
     return evaluate_model(bundle.model, data, metrics)
 
 
@@ -124,52 +125,52 @@ def evaluate(
     nearfar evaluate BUNDLE --data SPLIT --groups 5-10,11-50,51-100,101-
     nearfar evaluate BUNDLE --data SPLIT --rerank "mmr diversity=0.3" -k 10 --metrics ndcg@10
     """
-    chosen = chosen_metrics(metrics)
+    metric_list = parse_metric_list(metrics)
     bounds = parse_groups(groups) if groups else None
     reranking = reranked.reranking
     split, held_out = inputs.open_held_out(data, part)
     loaded = load_bundle(bundle, device=device)
-    result = _measure(loaded, split, held_out, chosen, output)
-    named = {bundle.name: result}
+    result = _measure(loaded, split, held_out, metric_list, output)
+    results = {bundle.name: result}
     if reranking is not None:
         builder = reranking.over(item_facts(loaded))
         for unknown in builder.rules.unknown:
             output.warning(f"{unknown}; the rule is ignored")
-        named[RERANKED] = evaluate_model(
-            Reranked(loaded.model, builder, k), held_out.on_items(loaded.items), chosen
+        results[RERANKED] = evaluate_model(
+            Reranked(loaded.model, builder, k), held_out.on_items(loaded.items), metric_list
         )
-    found = comparison_table(named, level=level, seed=seed)
-    shown = [drawn_metrics(found, f"{part} users" + _dropped(result), 2)]
+    means = comparison_table(results, level=level, seed=seed)
+    tables = [metrics_table(means, f"{part} users" + _dropped(result), 2)]
     value = {"bundle": str(bundle), "part": part, **result.to_dict(level=level)}
     if reranking is not None:
-        of_users = [metric for metric in chosen if isinstance(metric, UserMetric)]
-        pairs = compare_all(named, bundle.name, of_users, level=level, seed=seed)
+        user_metrics = [metric for metric in metric_list if isinstance(metric, UserMetric)]
+        pairs = compare_all(results, bundle.name, user_metrics, level=level, seed=seed)
         value["k"] = k
-        value["reranked"] = named[RERANKED].to_dict(level=level)
+        value["reranked"] = results[RERANKED].to_dict(level=level)
         value["paired"] = [pair.to_dict() for pair in pairs]
         if pairs:
-            shown.append(drawn_gains(pairs, f"\ngain over {bundle.name}, user by user"))
+            tables.append(gains_table(pairs, f"\ngain over {bundle.name}, user by user"))
     if bounds is not None:
-        grouped = group_table(named, bounds, level=level, seed=seed)
-        value["groups"] = grouped.to_dict()["rows"]
-        shown.append(drawn_metrics(grouped, "\nby number of interactions", 3))
-        n_filled = sum(each.n_users > 0 for each in result.groups(bounds).values())
-        if n_filled > 1 and result.per_user:
-            unequal = disparity_table(disparities(result, bounds, level=level))
-            value["disparities"] = unequal.to_dict()["rows"]
-            shown.append(drawn(unequal, "\neach group against the others", left=2))
-    output.result(value, *shown)
+        by_group = group_table(results, bounds, level=level, seed=seed)
+        value["groups"] = by_group.to_dict()["rows"]
+        tables.append(metrics_table(by_group, "\nby number of interactions", 3))
+        n_groups = sum(group.n_users > 0 for group in result.groups(bounds).values())
+        if n_groups > 1 and result.per_user:
+            tests = disparity_table(disparities(result, bounds, level=level))
+            value["disparities"] = tests.to_dict()["rows"]
+            tables.append(rich_table(tests, "\neach group against the others", left=2))
+    output.result(value, *tables)
 
 
-def drawn_gains(pairs: Sequence[Paired], title: str) -> Drawn:
-    """Paired tests against the first model, which the title names."""
-    return drawn(_without(paired_table(list(pairs)), "versus"), title, left=2)
+def gains_table(pairs: Sequence[Paired], title: str) -> RichTable:
+    """Return a table of paired tests against the baseline, which the title names."""
+    return rich_table(_without_column(paired_table(list(pairs)), "versus"), title, left=2)
 
 
-def drawn_metrics(found: Table, title: str, n_leading: int = 2) -> Drawn:
-    """A table of metrics, with a row for each of them where they are too many for columns."""
-    shown = tall(found, n_leading, MAX_COLUMNS)
-    return drawn(shown, title, left=1 if shown is found else 2)
+def metrics_table(table: Table, title: str, n_leading: int = 2) -> RichTable:
+    """Return a table of metrics, with a row per metric if there are too many for columns."""
+    fitted = tall(table, n_leading, MAX_COLUMNS)
+    return rich_table(fitted, title, left=1 if fitted is table else 2)
 
 
 def _dropped(result: Evaluation) -> str:
@@ -192,20 +193,19 @@ def compare(
 ) -> None:
     """Compare bundles on the same held-out users: paired differences, intervals, p-values."""
     if len(bundles) < 2:
-        raise typer.BadParameter("name two bundles or more", param_hint="BUNDLES")
-    names = inputs.named_bundles(bundles)
-    chosen = metrics_of_users(metrics)
+        raise typer.BadParameter("give two bundles or more", param_hint="BUNDLES")
+    by_name = inputs.bundles_by_name(bundles)
+    user_metrics = parse_user_metrics(metrics)
     split, held_out = inputs.open_held_out(data, part)
     results = {
-        name: _measure(load_bundle(path, device=device), split, held_out, chosen, output)
-        for name, path in names.items()
+        name: _measure(load_bundle(path, device=device), split, held_out, user_metrics, output)
+        for name, path in by_name.items()
     }
-    baseline = next(iter(names))
-    pairs = compare_all(results, baseline, chosen, level=level, seed=seed)
+    baseline = next(iter(by_name))
+    pairs = compare_all(results, baseline, user_metrics, level=level, seed=seed)
     labels = _labels(list(results))
-    found = comparison_table(
-        {labels[name]: result for name, result in results.items()}, chosen, level=level, seed=seed
-    )
+    by_label = {labels[name]: result for name, result in results.items()}
+    means = comparison_table(by_label, user_metrics, level=level, seed=seed)
     gains = [replace(p, a=labels[p.a], b=labels[p.b]) for p in pairs]
     first = next(iter(results.values()))
     output.result(
@@ -217,19 +217,19 @@ def compare(
             "paired": [p.to_dict() for p in pairs],
         },
         *(f"{label} = {name}" for name, label in labels.items() if label != name),
-        drawn_metrics(found, f"{part} users" + _dropped(first), 2),
-        drawn_gains(gains, f"\ngain over {labels[baseline]}, user by user"),
+        metrics_table(means, f"{part} users" + _dropped(first), 2),
+        gains_table(gains, f"\ngain over {labels[baseline]}, user by user"),
     )
 
 
 def _labels(names: Sequence[str]) -> dict[str, str]:
-    """Names that fit a table of 80 columns: the names themselves, or M1, M2, ... if one is long."""
+    """Return a label per name: the name, or M1, M2, ... if one is too long for 80 columns."""
     if max(map(len, names)) <= MAX_NAME:
         return {name: name for name in names}
     return {name: f"M{number}" for number, name in enumerate(names, start=1)}
 
 
-def _without(table: Table, column: str) -> Table:
-    at = table.header.index(column)
-    header, *rows = (line[:at] + line[at + 1 :] for line in (table.header, *table.rows))
+def _without_column(table: Table, column: str) -> Table:
+    i = table.header.index(column)
+    header, *rows = (line[:i] + line[i + 1 :] for line in (table.header, *table.rows))
     return replace(table, header=header, rows=tuple(rows))

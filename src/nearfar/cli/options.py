@@ -1,4 +1,4 @@
-"""Options that several commands share, and the decorator that gives them to a command."""
+"""Options that several commands share, and the decorator that adds them to a command."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ Track = Annotated[
 
 
 def count_or_share(number: float) -> int | float:
-    """An option for a number of users, or for a share of them where it is no whole number."""
+    """Return a whole number as a count, any other number as a share."""
     return int(number) if number.is_integer() else number
 
 
 def with_options(*, without: Collection[str] = ()) -> Callable[[Any], Any]:
     """Expand each parameter of a command that is a dataclass into one option per field.
 
-    The command itself gets the dataclass: `output: Output` stands for --json, --quiet and --debug,
+    The command receives the dataclass: `output: Output` stands for --json, --quiet and --debug,
     `log_options: LogOptions` for all options that read a log.
 
     Args:
-        without: fields whose options the command does not have; they keep their defaults.
+        without: fields that do not become options; they keep their defaults.
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -58,8 +58,8 @@ def with_options(*, without: Collection[str] = ()) -> Callable[[Any], Any]:
                 kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
                 parameters.append(parameter.replace(annotation=group, kind=kind))
                 continue
-            chosen = [field for field in fields(group) if field.name not in without]
-            groups[name] = group, [field.name for field in chosen]
+            options = [field for field in fields(group) if field.name not in without]
+            groups[name] = group, [field.name for field in options]
             types = get_type_hints(group, include_extras=True)
             parameters += [
                 inspect.Parameter(
@@ -68,19 +68,19 @@ def with_options(*, without: Collection[str] = ()) -> Callable[[Any], Any]:
                     default=field.default,
                     annotation=types[field.name],
                 )
-                for field in chosen
+                for field in options
             ]
 
         @wraps(command)
         def run(**values: Any) -> Any:
-            made = {
-                name: group(**{field: values.pop(field) for field in chosen})
-                for name, (group, chosen) in groups.items()
+            arguments = {
+                name: group(**{field: values.pop(field) for field in names})
+                for name, (group, names) in groups.items()
             }
-            return command(**made, **values)
+            return command(**arguments, **values)
 
         del run.__wrapped__
-        run.__doc__ = _with_examples_apart(inspect.getdoc(command) or "")
+        run.__doc__ = _keep_example_lines(inspect.getdoc(command) or "")
         run.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportAttributeAccessIssue]
         run.__annotations__ = {p.name: p.annotation for p in parameters}
         return run
@@ -88,9 +88,9 @@ def with_options(*, without: Collection[str] = ()) -> Callable[[Any], Any]:
     return decorate
 
 
-def _with_examples_apart(text: str) -> str:
-    """Mark the paragraphs of a help text that are commands, so that help keeps their lines."""
+def _keep_example_lines(text: str) -> str:
+    """Mark the paragraphs of a help text that are commands, so that Click keeps their lines."""
     return "\n\n".join(
-        f"\b\n{each}" if all(line.startswith("nearfar ") for line in each.splitlines()) else each
-        for each in text.split("\n\n")
+        f"\b\n{part}" if all(line.startswith("nearfar ") for line in part.splitlines()) else part
+        for part in text.split("\n\n")
     )

@@ -1,4 +1,4 @@
-"""What commands print, and where: results on stdout, everything else on stderr."""
+"""Print the output of commands: results on stdout, everything else on stderr."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from nearfar.evaluation.table import Table as Found
+    from nearfar.evaluation.table import Table as EvaluationTable
 
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")
@@ -27,12 +27,12 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 
 @dataclass
 class Output:
-    """Where one command's output goes; each field is an option of every command.
+    """Prints the output of one command; each field is an option of every command.
 
     Args:
-        as_json: stdout gets one JSON object, at the end.
-        quiet: stderr gets warnings and errors only.
-        debug: an error's traceback is shown; `nearfar.cli.main` reads the option itself.
+        as_json: print one JSON object on stdout, at the end.
+        quiet: print only warnings and errors on stderr.
+        debug: show the traceback of an error; `nearfar.cli.main` reads the option itself.
     """
 
     as_json: Json = False
@@ -44,52 +44,56 @@ class Output:
         self.stderr = Console(file=sys.stderr, highlight=False, soft_wrap=True)
 
     def remark(self, text: str) -> None:
-        """A line for people on how it goes."""
+        """Print a line about progress, unless --quiet is given."""
         if not self.quiet:
             self.stderr.print(text, markup=False)
 
     def warning(self, text: str) -> None:
-        """A line that people should not miss; not even --quiet hides it."""
+        """Print a warning, also with --quiet."""
         self.stderr.print(f"warning: {text}", style="yellow", markup=False)
 
     @contextlib.contextmanager
     def counting(self, what: str, unit: str) -> Iterator[Callable[[int], None]]:
-        """A count on the terminal while work of unknown length goes on; silent elsewhere."""
-        shown = self.stderr.is_terminal and not self.quiet
-        columns = (TextColumn("{task.description}"), TextColumn("{task.fields[told]}"))
+        """Count on the terminal while work of unknown length runs; print nothing elsewhere.
+
+        Yields:
+            The function that shows a count.
+        """
+        is_shown = self.stderr.is_terminal and not self.quiet
+        columns = (TextColumn("{task.description}"), TextColumn("{task.fields[count]}"))
         with Progress(*columns, TimeElapsedColumn(), console=self.stderr, transient=True,
-                      disable=not shown) as bar:  # fmt: skip
-            task = bar.add_task(what, total=None, told="")
+                      disable=not is_shown) as bar:  # fmt: skip
+            task = bar.add_task(what, total=None, count="")
             started = time.monotonic()
 
-            def tell(done: int) -> None:
-                rate = done / max(time.monotonic() - started, 1e-9)
-                bar.update(task, told=f"{done:,} {unit}, {rate:,.0f} {unit}/s")
+            def show_count(n: int) -> None:
+                rate = n / max(time.monotonic() - started, 1e-9)
+                bar.update(task, count=f"{n:,} {unit}, {rate:,.0f} {unit}/s")
 
-            yield tell
+            yield show_count
 
-    def result(self, value: dict[str, Any], *shown: Table | str) -> None:
-        """The result: `value` as JSON, or what is shown to people."""
+    def result(self, value: dict[str, Any], *text: Table | str) -> None:
+        """Print the result: `value` with --json, otherwise the text and tables."""
         if self.as_json:
             sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
             return
-        for part in shown:
+        for part in text:
             if isinstance(part, str):
                 self.stdout.print(part, markup=False)
             else:
                 self.stdout.print(part)
 
 
-def drawn(found: Found, title: str | None = None, *, left: int = 1) -> Table:
-    """A table of the evaluation as one of the terminal, its notes below."""
-    result = table(title, list(found.header), [list(row) for row in found.rows], left=left)
-    result.caption = "\n".join(found.notes) or None
+def rich_table(source: EvaluationTable, title: str | None = None, *, left: int = 1) -> Table:
+    """Return a table of the evaluation for the terminal, with its notes below."""
+    result = table(title, list(source.header), [list(row) for row in source.rows], left=left)
+    result.caption = "\n".join(source.notes) or None
     result.caption_justify = "left"
     return result
 
 
 def table(title: str | None, columns: list[str], rows: list[list[str]], *, left: int = 1) -> Table:
-    """A table whose first `left` columns are text and whose others are numbers."""
+    """Return a table with `left` columns of text, followed by columns of numbers."""
     result = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for i, column in enumerate(columns):
         result.add_column(column, justify="left" if i < left else "right", no_wrap=i >= left)

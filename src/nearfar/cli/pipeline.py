@@ -1,4 +1,4 @@
-"""`nearfar pipeline`: the production system's jobs."""
+"""`nearfar pipeline`: the jobs of a production system."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from nearfar.cli.options import Track, with_options
 from nearfar.cli.output import Output
 from nearfar.cli.pipeline_init import DEFAULT, AsOf, init, parse_day
 from nearfar.cli.pipeline_output import (
-    failing_as_json,
-    gates,
-    of_run,
-    of_training,
-    shown,
-    standing,
-    told,
+    errors_as_json,
+    run_json,
+    run_text,
+    scoring_text,
+    status_text,
+    training_json,
+    training_text,
 )
 from nearfar.cli.progress import TrainingProgress
 from nearfar.core.extras import require
@@ -31,7 +31,7 @@ from nearfar.jobs.pipeline import Pipeline, read_pipeline
 from nearfar.jobs.publish import publish as publish_version
 from nearfar.jobs.publish import refused_since
 from nearfar.jobs.publish import rollback as roll_back
-from nearfar.jobs.retention import remove_day as withdraw
+from nearfar.jobs.retention import remove_day as remove_published_day
 from nearfar.jobs.run_due import run_due
 from nearfar.jobs.score_daily import score_daily
 from nearfar.jobs.status import status as status_of
@@ -54,7 +54,7 @@ Config = Annotated[Path, typer.Option("--config", "-c", help="The pipeline's TOM
 
 @dataclass(frozen=True)
 class WorkOptions:
-    """How a job works, and which checks it goes on without."""
+    """How a job runs, and which failed checks it accepts."""
 
     accept: Annotated[
         list[str] | None,
@@ -84,8 +84,8 @@ class WorkOptions:
         typer.Option(metavar="ADDRESS", help="Address of the Ray cluster, or auto."),
     ] = None
 
-    def of(self, pipeline: Pipeline) -> dict[str, Any]:
-        """The options as arguments of a job."""
+    def arguments(self, pipeline: Pipeline) -> dict[str, Any]:
+        """Return the options as arguments of a job."""
         return {
             "accept": self.accept or (),
             "allow_future": self.allow_future,
@@ -93,7 +93,7 @@ class WorkOptions:
         }
 
     def _executor(self, pipeline: Pipeline) -> Executor:
-        """This process, or workers on one machine or a cluster."""
+        """Return this process, or workers on one machine or a cluster."""
         if self.workers is None and self.ray is None:
             return LOCAL
         require("ray", extra="cluster", purpose="work on several machines")
@@ -119,11 +119,11 @@ def train(
 ) -> None:
     """Train, check and register a candidate from the window up to a day; publish nothing."""
     with _training(config, output, as_of, track) as (pipeline, day, callbacks):
-        found = train_weekly(
-            pipeline, day, say=output.remark, callbacks=callbacks, **work.of(pipeline)
+        trained = train_weekly(
+            pipeline, day, say=output.remark, callbacks=callbacks, **work.arguments(pipeline)
         )
-    output.result(of_training(found), *gates(found))
-    if not found.passed:
+    output.result(training_json(trained), *training_text(trained))
+    if not trained.passed:
         raise typer.Exit(REFUSED)
 
 
@@ -141,20 +141,20 @@ def publish(
     output: Output,
 ) -> None:
     """Make a version current, atomically for all readers of the registry's pointer."""
-    with _at_work(config, output) as pipeline:
-        found = publish_version(pipeline.registry, version, force=force)
-        for refused in refused_since(pipeline.registry, found) if version is None else ():
+    with _open_pipeline(config, output) as pipeline:
+        current = publish_version(pipeline.registry, version, force=force)
+        for refused in refused_since(pipeline.registry, current) if version is None else ():
             output.remark(f"{refused} is newer and was refused by the gates: it is not published")
-    output.result({"current": found.name}, f"{found.name} is current")
+    output.result({"current": current.name}, f"{current.name} is current")
 
 
 @app.command()
 @with_options()
 def rollback(config: Config = DEFAULT, *, output: Output) -> None:
     """Make the previous version current again."""
-    with _at_work(config, output) as pipeline:
-        found = roll_back(pipeline.registry)
-    output.result({"current": found.name}, f"{found.name} is current again")
+    with _open_pipeline(config, output) as pipeline:
+        current = roll_back(pipeline.registry)
+    output.result({"current": current.name}, f"{current.name} is current again")
 
 
 @app.command()
@@ -170,12 +170,15 @@ def score(
     output: Output,
 ) -> None:
     """Score all users active in the days up to a day, with the current version."""
-    with _at_work(config, output) as pipeline, output.counting("scoring", "users") as tell:
-        found = score_daily(
+    with (
+        _open_pipeline(config, output) as pipeline,
+        output.counting("scoring", "users") as show_count,
+    ):
+        scored = score_daily(
             pipeline, parse_day(as_of), again=again, say=output.remark,
-            on_users=lambda done, _: tell(done), **work.of(pipeline),
+            on_users=lambda done, _: show_count(done), **work.arguments(pipeline),
         )  # fmt: skip
-    output.result(dict(vars(found)), told(found))
+    output.result(dict(vars(scored)), scoring_text(scored))
 
 
 @app.command()
@@ -190,11 +193,13 @@ def run(
 ) -> None:
     """Run what is due: train if a week is over, publish a version that passed, score the day."""
     with _training(config, output, as_of, track) as (pipeline, day, callbacks):
-        found = run_due(pipeline, day, say=output.remark, callbacks=callbacks, **work.of(pipeline))
-    output.result(of_run(found), *shown(found))
-    if found.failure is not None:
-        raise found.failure
-    if found.trained is not None and not found.trained.passed:
+        result = run_due(
+            pipeline, day, say=output.remark, callbacks=callbacks, **work.arguments(pipeline)
+        )
+    output.result(run_json(result), *run_text(result))
+    if result.failure is not None:
+        raise result.failure
+    if result.trained is not None and not result.trained.passed:
         raise typer.Exit(REFUSED)
 
 
@@ -211,8 +216,8 @@ def remove_day(
     Use it for a day written by mistake, such as a future date. Versions stay; nearfar pipeline
     score --as-of DATE writes the day again.
     """
-    with _at_work(config, output) as pipeline:
-        latest = withdraw(pipeline, parse_day(day, "DATE"))
+    with _open_pipeline(config, output) as pipeline:
+        latest = remove_published_day(pipeline, parse_day(day, "DATE"))
     left = "no day is left" if latest is None else f"the latest is now {latest}"
     value = {"removed": day, "latest": None if latest is None else str(latest)}
     output.result(value, f"{day} is removed; {left}")
@@ -222,15 +227,15 @@ def remove_day(
 @with_options()
 def status(config: Config = DEFAULT, *, output: Output) -> None:
     """Show the versions, their gates, the current version and its age, and each job's last run."""
-    with _at_work(config, output) as pipeline:
-        found = status_of(pipeline.registry)
-    output.result(found, *standing(found))
+    with _open_pipeline(config, output) as pipeline:
+        value = status_of(pipeline.registry)
+    output.result(value, *status_text(value))
 
 
 @contextlib.contextmanager
-def _at_work(config: Path, output: Output) -> Iterator[Pipeline]:
-    """The pipeline of a file; Prometheus' file is written however the command ends."""
-    with failing_as_json(output):
+def _open_pipeline(config: Path, output: Output) -> Iterator[Pipeline]:
+    """Open the pipeline of a settings file; write Prometheus' file however the command ends."""
+    with errors_as_json(output):
         pipeline = read_pipeline(config)
         try:
             yield pipeline
@@ -243,8 +248,12 @@ def _at_work(config: Path, output: Output) -> Iterator[Pipeline]:
 def _training(
     config: Path, output: Output, as_of: str | None, track: list[str] | None
 ) -> Iterator[tuple[Pipeline, date, tuple[Callback, ...]]]:
-    """The pipeline of a file, the day, and what a training reports to."""
-    with _at_work(config, output) as pipeline:
+    """Open the pipeline of a settings file for training.
+
+    Yields:
+        The pipeline, the day, and the callbacks that training reports to.
+    """
+    with _open_pipeline(config, output) as pipeline:
         day = parse_day(as_of)
         targets = tuple(dict.fromkeys((*pipeline.train.track, *(track or ()))))
         with (

@@ -10,7 +10,7 @@ import typer
 
 from nearfar.cli.options import with_options
 from nearfar.cli.output import Output
-from nearfar.cli.pipeline_output import failing_as_json
+from nearfar.cli.pipeline_output import errors_as_json
 from nearfar.core.errors import ArtefactError, SettingsError
 from nearfar.core.files import atomic_file
 from nearfar.jobs.first_settings import first_settings
@@ -78,41 +78,41 @@ def init(
 
     nearfar pipeline init shop/pipeline.toml --source orders.csv --items products.csv
     """
-    with failing_as_json(output):
+    with errors_as_json(output):
         path = path / DEFAULT if path.is_dir() else path
         events = path.parent / "events"
-        for wanted in (path, events) if example else (path,):
-            if wanted.exists():
-                raise ArtefactError(f"{wanted} exists; name another file")
+        for new_path in (path, events) if example else (path,):
+            if new_path.exists():
+                raise ArtefactError(f"{new_path} exists; name another file")
         if example and source is not None:
-            raise typer.BadParameter("give --example or --source")
+            raise typer.BadParameter("give either --example or --source")
         columns = {
             "user": user, "item": item, "timestamp": timestamp, "weight": weight, "kind": kind,
             "outcome": outcome,
         }  # fmt: skip
-        path.parent.mkdir(parents=True, exist_ok=True)  # relative paths in the settings start there
+        path.parent.mkdir(parents=True, exist_ok=True)  # relative paths are relative to it
         text = first_settings(
             path.parent, source=source, table=source_table, columns=columns, sink=sink,
             items=items, as_of=parse_day(as_of), say=output.remark,
         )  # fmt: skip
-        made: dict[str, Any] = {"path": str(path)}
-        say = f"say in it where events come from, then: nearfar pipeline run -c {path}"
+        value: dict[str, Any] = {"path": str(path)}
+        next_step = f"say in it where events come from, then: nearfar pipeline run -c {path}"
         if source is not None:
-            say = f"then: nearfar pipeline run -c {path}"
+            next_step = f"then: nearfar pipeline run -c {path}"
         if example:
             first, last = write_shop(events)
-            made |= {"events": str(events), "first_day": str(first), "last_day": str(last)}
-            say = (
+            value |= {"events": str(events), "first_day": str(first), "last_day": str(last)}
+            next_step = (
                 f"events of a made-up shop, {first} to {last}, are in {events}; "
                 f"then: nearfar pipeline run -c {path} --as-of {last}"
             )
         with atomic_file(path, text=True) as file:
             file.write(text)
-    output.result(made, f"{path} is written; {say}")
+    output.result(value, f"{path} is written; {next_step}")
 
 
 def parse_day(text: str | None, option: str = "--as-of") -> date:
-    """Return the day that an option names; yesterday (UTC) where it is not given.
+    """Return the day of an option, or yesterday (UTC) if it is not given.
 
     Raises:
         SettingsError: the text is not a date from 1970 to 8999.
@@ -122,7 +122,9 @@ def parse_day(text: str | None, option: str = "--as-of") -> date:
     try:
         day = date.fromisoformat(text)
     except ValueError:
-        raise SettingsError(f"{option} is {text!r}; a date was expected, as 2026-08-01") from None
-    if not 1970 <= day.year < 9000:  # of others no window can be counted back or on
+        raise SettingsError(
+            f"{option} is {text!r}; a date was expected, such as 2026-08-01"
+        ) from None
+    if not 1970 <= day.year < 9000:  # windows before and after it must also be valid dates
         raise SettingsError(f"{option} is {text!r}; a date from 1970 to 8999 was expected")
     return day

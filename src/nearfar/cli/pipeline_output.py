@@ -1,4 +1,4 @@
-"""What `nearfar pipeline` prints: JSON for schedulers, words for people."""
+"""Format the output of `nearfar pipeline`: JSON for schedulers, text for people."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from nearfar.jobs.score_daily import Scored
 from nearfar.jobs.train_weekly import Trained
 
 
-def of_training(found: Trained) -> dict[str, Any]:
-    """A training, JSON-able."""
+def training_json(found: Trained) -> dict[str, Any]:
+    """Return a training as JSON values."""
     return {
         "version": found.version.name, "passed": found.passed, "warm": found.warm,
         "seconds": found.seconds, "gates": [v.to_dict() for v in found.verdicts],
@@ -25,38 +25,38 @@ def of_training(found: Trained) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def of_run(found: RunResult) -> dict[str, Any]:
-    """A run, JSON-able; with `error` and `kind` where its training failed."""
+def run_json(found: RunResult) -> dict[str, Any]:
+    """Return a run as JSON values, with `error` and `kind` if its training failed."""
     return {
-        "trained": None if found.trained is None else of_training(found.trained),
+        "trained": None if found.trained is None else training_json(found.trained),
         "published": found.published,
         "scored": dict(vars(found.scored)),
-        **({} if found.failure is None else of_error(found.failure)),
+        **({} if found.failure is None else error_json(found.failure)),
     }
 
 
-def of_error(error: Exception) -> dict[str, str]:
-    """What a failed command says, JSON-able: the error in words, and its class."""
+def error_json(error: Exception) -> dict[str, str]:
+    """Return an error as JSON values: its message and its class."""
     text = " ".join(masked(str(error)).split())
     return {"error": text or type(error).__name__, "kind": type(error).__name__}
 
 
-def gates(found: Trained) -> list[Table | str]:
-    """The gates of a training, for people."""
-    words = "passed" if found.passed else "was refused; the version that was current still is"
+def training_text(found: Trained) -> list[Table | str]:
+    """Return the gates of a training as text."""
+    outcome = "passed" if found.passed else "was refused; the version that was current still is"
     return [
         "\n".join(
             f"{_outcome(v):8}  {v.gate:20}  {v.measured} ({v.allowed}); {v.told}"
             for v in found.verdicts
         ),
         *(f"remark: {remark}" for remark in found.remarks),
-        f"{found.version.name} {words}; {found.seconds:.0f} s",
-        *_way_on(found),
+        f"{found.version.name} {outcome}; {found.seconds:.0f} s",
+        *_refusal_advice(found),
     ]
 
 
-def _way_on(found: Trained) -> list[str]:
-    """What to do about a candidate that was refused."""
+def _refusal_advice(found: Trained) -> list[str]:
+    """Return what to do about a refused candidate."""
     if found.passed:
         return []
     failed = " ".join(f"--accept {v.gate}" for v in found.verdicts if not v.passed)
@@ -70,12 +70,12 @@ def _outcome(verdict: Verdict) -> str:
     return "accepted" if verdict.accepted else "passed" if verdict.passed else "REFUSED"
 
 
-def shown(found: RunResult) -> list[Table | str]:
-    """A run, for people."""
-    parts = gates(found.trained) if found.trained is not None else []
+def run_text(found: RunResult) -> list[Table | str]:
+    """Return a run as text."""
+    parts = training_text(found.trained) if found.trained is not None else []
     if found.published is not None:
         parts.append(f"{found.published} is current")
-    parts.append(told(found.scored))
+    parts.append(scoring_text(found.scored))
     if found.failure is not None:
         day, version = found.scored.as_of, found.scored.version
         parts.append(
@@ -85,16 +85,16 @@ def shown(found: RunResult) -> list[Table | str]:
     return parts
 
 
-def told(found: Scored) -> str:
-    """A scoring, for people."""
+def scoring_text(found: Scored) -> str:
+    """Return a scoring as text."""
     if found.already:
         return f"published already, by {found.version}"
-    more = f"; {found.n_unknown:,} of them got what is popular" if found.n_unknown else ""
-    return f"{found.n_users:,} users scored by {found.version} in {found.seconds:.0f} s{more}"
+    popular = f"; {found.n_unknown:,} of them got what is popular" if found.n_unknown else ""
+    return f"{found.n_users:,} users scored by {found.version} in {found.seconds:.0f} s{popular}"
 
 
-def standing(found: dict[str, Any]) -> list[Table | str]:
-    """What `status` found, for people."""
+def status_text(found: dict[str, Any]) -> list[Table | str]:
+    """Return the result of `status` as text."""
     names = list(dict.fromkeys(name for v in found["versions"] for name in v["metrics"]))
     rows = [
         [
@@ -119,7 +119,7 @@ def standing(found: dict[str, Any]) -> list[Table | str]:
 
 
 def _last_run(job: str, event: dict[str, Any]) -> str:
-    """How the last run of a job ended, in a line."""
+    """Return a line about how the last run of a job ended."""
     detail = event["detail"]
     parts = [f"{job}: {event['outcome']} at {event['at']}"]
     if event["as_of"]:
@@ -140,11 +140,11 @@ def _last_run(job: str, event: dict[str, Any]) -> str:
 
 
 @contextlib.contextmanager
-def failing_as_json(output: Output) -> Iterator[None]:
-    """Tell an error as the one JSON object where that is wanted; it is raised all the same."""
+def errors_as_json(output: Output) -> Iterator[None]:
+    """Print an error in the block as the JSON object with --json; raise it in any case."""
     try:
         yield
     except Exception as error:
         if output.as_json:
-            output.result(of_error(error))
+            output.result(error_json(error))
         raise

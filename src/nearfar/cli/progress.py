@@ -21,18 +21,18 @@ from nearfar.train.history import EpochRecord, StepReport
 
 LINE_SECONDS = 10.0
 SHORT = {"reconstruction": "nll", "kl": "KL", "alignment": "A"}
-"""Names that leave the rest of a line of 80 characters room."""
+"""Short names of objective terms, so that a line fits 80 characters."""
 
 
 class LiveBar(Callback):
-    """A line with a bar that is redrawn on a terminal, and nothing elsewhere; use it as a context.
+    """A progress bar on a terminal, and nothing elsewhere; use it as a context manager.
 
     Args:
-        output: where it goes.
-        name: what stands before the bar.
-        columns: what stands behind it, before the state.
-        total: when the bar is full; None where that is not known yet.
-        fields: the first values of fields that the columns show.
+        output: where to print.
+        name: text before the bar.
+        columns: columns between the bar and the state.
+        total: value at which the bar is full; None if not known yet.
+        fields: initial values of the fields that the columns show.
     """
 
     def __init__(
@@ -65,18 +65,18 @@ class LiveBar(Callback):
         self._progress.stop()
 
     def show(self, **changes: Any) -> None:
-        """Redraw the bar: `completed`, `total`, `description`, `state` or a column's field."""
+        """Update the bar: `completed`, `total`, `description`, `state` or a column's field."""
         self._progress.update(self._task, **changes)
 
     def begin_again(self, name: str) -> None:
-        """Start the bar and its clock anew under another name."""
+        """Restart the bar and its clock under another name."""
         self._progress.reset(self._task, total=None, description=name, state="")
 
 
 class TrainingProgress(LiveBar):
-    """A callback for `Run`; use it as a context.
+    """A callback for `Run` that shows the progress of a fit; use it as a context manager.
 
-    Elsewhere than on a terminal it prints at most a line every ten seconds.
+    Without a terminal, it prints at most one line every ten seconds.
     """
 
     def __init__(self, output: Output, name: str) -> None:
@@ -88,7 +88,7 @@ class TrainingProgress(LiveBar):
         self.warned: set[str] = set()
 
     def part(self, name: str, /) -> None:
-        """Name the part that is fitted; its best score is not that of the part before."""
+        """Show the name of the part that is fitted next, and forget the previous part's score."""
         self.name = name
         self.best = self.state = self.short = self.short_best = ""
         if self.live:
@@ -97,7 +97,7 @@ class TrainingProgress(LiveBar):
             self.output.remark(f"fitting {name}")
 
     def warn(self, text: str, /) -> None:
-        """Print a warning, each once."""
+        """Print a warning, unless it was printed before."""
         if text not in self.warned:
             self.warned.add(text)
             self.output.warning(text)

@@ -109,14 +109,12 @@ def recommend(
     nearfar recommend BUNDLE --histories histories.parquet --out recommended.parquet -k 100
     nearfar recommend BUNDLE --items "Toy Story" --rerank "mmr diversity=0.4" --rules rules.toml
     """
-    given = [name for name, value in (("--items", items), ("--user", user_id),
-                                      ("--histories", histories)) if value]  # fmt: skip
-    if len(given) != 1:
+    if sum(map(bool, (items, user_id, histories))) != 1:
         raise typer.BadParameter("give one of --items, --user (with --data), --histories")
     if not user_id:
         for name in ("rating", "timestamp", "weight"):
             if getattr(log_options, name) is not None:
-                raise typer.BadParameter(f"{OPTIONS[name]} goes with --user and --data")
+                raise typer.BadParameter(f"{OPTIONS[name]} needs --user and --data")
     if histories is not None and out is None:
         raise typer.BadParameter("--histories needs --out, the file for the recommendations")
     if user_id and data is None:
@@ -127,12 +125,13 @@ def recommend(
         check_output(out)
     reranking = reranked.reranking
     loaded = load_bundle(bundle, device=device)
-    rules: dict[str, Any] = {
-        "k": k, "exclude_seen": not include_seen, "allow": _ids(allow), "deny": _ids(deny),
-        "rerank": reranking, "index": None if index is None else load_index(index, loaded),
+    options: dict[str, Any] = {
+        "k": k, "exclude_seen": not include_seen, "rerank": reranking,
+        "allow": _read_ids(allow), "deny": _read_ids(deny),
+        "index": None if index is None else load_index(index, loaded),
     }  # fmt: skip
     if histories is not None and out is not None:
-        _for_file(output, loaded, histories, out, rules, log_options, formulas)
+        _recommend_to_file(output, loaded, histories, out, options, log_options, formulas)
         return
     if items:
         matches = match_items(loaded, split_items(loaded, items))
@@ -140,17 +139,20 @@ def recommend(
             output.warning(f"{problem}; left out")
         users, x, n_unknown = pl.Series("user", ["you"]), matches.history(), len(matches.problems)
     else:
-        users, x, n_unknown = _of_log(output, loaded, user_id or [], data or "", log_options)
-    ranking = recommend_items(loaded, x, **rules)
+        users, x, n_unknown = _histories_from_log(
+            output, loaded, user_id or [], data or "", log_options
+        )
+    ranking = recommend_items(loaded, x, **options)
     if index is not None and ranking.n_by_index < ranking.n_users:
-        output.remark(_exactly(ranking.n_users - ranking.n_by_index, loaded))
+        output.remark(_exact_remark(ranking.n_users - ranking.n_by_index, loaded))
     _warn(output, ranking, n_unknown if user_id else 0)
     frame = recommendations_frame(loaded, users, ranking)
     if not frame.height:
         raise DataError(NOTHING_LEFT)
-    without = [str(u) for u in users if u not in set(frame["user"])] if len(users) > 1 else []
-    if without:
-        output.warning(f"nothing is left to recommend to {', '.join(without)}")
+    with_items = set(frame["user"])
+    without_items = [str(user) for user in users if user not in with_items]
+    if without_items:
+        output.warning(f"nothing is left to recommend to {', '.join(without_items)}")
     if out is not None:
         ranking_to_file(loaded, users, ranking, out, formulas=formulas)
         output.remark(f"saved {out}")
@@ -158,7 +160,7 @@ def recommend(
     output.result(value, *([] if out is not None else _tables(frame)))
 
 
-def _ids(path: Path | None) -> list[str] | None:
+def _read_ids(path: Path | None) -> list[str] | None:
     if path is None:
         return None
     try:
@@ -168,20 +170,20 @@ def _ids(path: Path | None) -> list[str] | None:
     return [line.strip() for line in lines if line.strip()]
 
 
-def _of_log(
-    output: Output, bundle: Bundle, wanted: list[str], data: str, log_options: LogOptions
+def _histories_from_log(
+    output: Output, bundle: Bundle, user_ids: list[str], data: str, log_options: LogOptions
 ) -> tuple[pl.Series, Any, int]:
     log = open_log(data, log_options, output, Filters())
-    users, x, unknown = histories_of_users(bundle, log, wanted)
+    users, x, unknown = histories_of_users(bundle, log, user_ids)
     return users, x, int(unknown.sum())
 
 
-def _for_file(
+def _recommend_to_file(
     output: Output,
     bundle: Bundle,
     path: Path,
     out: Path,
-    rules: dict[str, Any],
+    options: dict[str, Any],
     log_options: LogOptions,
     formulas: bool,
 ) -> None:
@@ -191,26 +193,28 @@ def _for_file(
         outcome=log_options.outcome, options=log_options.reading, report=report,
     )  # fmt: skip
     with output.counting(f"recommending for {path.name}", "users") as progress:
-        done = recommend_to_file(bundle, chunks, out, progress=progress, formulas=formulas, **rules)
+        summary = recommend_to_file(
+            bundle, chunks, out, progress=progress, formulas=formulas, **options
+        )
     for line in report.lines():
         output.remark(line)
-    for unknown in done.unknown_rules:
+    for unknown in summary.unknown_rules:
         output.warning(f"{unknown}; the rule is ignored")
-    if not done.n_rows:
+    if not summary.n_rows:
         raise DataError(f"{out} is empty: {NOTHING_LEFT}")
-    if done.n_unknown_items:
-        output.warning(f"{done.n_unknown_items:,} items of the histories are unknown; ignored")
-    if done.n_empty_histories:
-        output.remark(f"{done.n_empty_histories:,} users without a known item got popular items")
-    if rules["index"] is not None and done.n_by_index < done.n_users:
-        output.remark(_exactly(done.n_users - done.n_by_index, bundle))
+    if summary.n_unknown_items:
+        output.warning(f"{summary.n_unknown_items:,} items of the histories are unknown; ignored")
+    if summary.n_empty_histories:
+        output.remark(f"{summary.n_empty_histories:,} users without a known item got popular items")
+    if options["index"] is not None and summary.n_by_index < summary.n_users:
+        output.remark(_exact_remark(summary.n_users - summary.n_by_index, bundle))
     output.result(
-        {"out": str(out), **vars(done), "read": report.to_dict()},
-        f"{done.n_rows:,} recommendations for {done.n_users:,} users in {out}",
+        {"out": str(out), **vars(summary), "read": report.to_dict()},
+        f"{summary.n_rows:,} recommendations for {summary.n_users:,} users in {out}",
     )
 
 
-def _exactly(n_users: int, bundle: Bundle) -> str:
+def _exact_remark(n_users: int, bundle: Bundle) -> str:
     return f"{n_users:,} users were ranked over all {bundle.n_items:,} items, without the index"
 
 
@@ -227,15 +231,15 @@ def _warn(output: Output, ranking: Recommendations, n_unknown: int) -> None:
 
 
 def _tables(frame: pl.DataFrame) -> list[Any]:
-    result = []
-    named = "title" in frame.columns
+    tables = []
+    has_titles = "title" in frame.columns
     for (user,), part in frame.group_by(["user"], maintain_order=True):
         rows = [
-            [f"{r['rank']}.", str(r["title"] or r["item"]) if named else str(r["item"]),
+            [f"{r['rank']}.", str(r["title"] or r["item"]) if has_titles else str(r["item"]),
              str(r["item"]), f"{r['score']:.3f}"]
             for r in part.iter_rows(named=True)
         ]  # fmt: skip
-        columns = ["", "title" if named else "item", "id", "score"]
+        columns = ["", "title" if has_titles else "item", "id", "score"]
         heading = None if user == "you" else f"user {user}"
-        result.append(table(heading, columns, rows, left=2))
-    return result
+        tables.append(table(heading, columns, rows, left=2))
+    return tables

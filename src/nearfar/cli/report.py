@@ -13,7 +13,7 @@ from nearfar.bundle.folder import load_bundle
 from nearfar.cli import inputs
 from nearfar.cli.exit_codes import same_command
 from nearfar.cli.options import DeviceOption, Seed, with_options
-from nearfar.cli.output import Output, drawn
+from nearfar.cli.output import Output, rich_table
 from nearfar.core.errors import ArtefactError
 from nearfar.core.manifest import is_bundle
 from nearfar.data.interactions import Split
@@ -63,59 +63,60 @@ def report_page(
     options = Options(users, seed, diagnostics=not no_diagnostics, latent_map=not no_map)
     options.check_installed()
     split = load_split(data)
-    named = _named(bundles, split)
-    loaded = {title: load_bundle(path, device=device) for title, path in named.items()}
+    paths = _bundle_paths(bundles, split)
+    loaded = {title: load_bundle(path, device=device) for title, path in paths.items()}
     started = time.perf_counter()
-    found = make_report(loaded, split, options, output.remark)
-    for note in found.notes:
+    report = make_report(loaded, split, options, output.remark)
+    for note in report.notes:
         output.warning(note)
-    write_report(found, out, source=str(data), command=_command(ctx))
+    write_report(report, out, source=str(data), command=_command(ctx))
     seconds = time.perf_counter() - started
     output.result(
         {
-            "page": str(out), "bundles": {title: str(path) for title, path in named.items()},
-            "seconds": seconds, **found.to_dict(),
+            "page": str(out), "bundles": {title: str(path) for title, path in paths.items()},
+            "seconds": seconds, **report.to_dict(),
         },
-        drawn(comparison_table(found.evaluations, QUALITY, seed=seed), "test users"),
+        rich_table(comparison_table(report.evaluations, QUALITY, seed=seed), "test users"),
         f"\nwritten in {seconds:.0f} s: {out}",
     )  # fmt: skip
 
 
 def _command(ctx: typer.Context) -> str:
-    """The command line that was given, but for what the page does not depend on."""
-    apart = ("--json", "--quiet", "--debug")
-    return shlex.join(w for w in shlex.split(same_command(ctx)) if w not in apart)
+    """Return the current command line without options that have no effect on the page."""
+    ignored = ("--json", "--quiet", "--debug")
+    return shlex.join(word for word in shlex.split(same_command(ctx)) if word not in ignored)
 
 
-def _named(paths: list[Path], split: Split) -> dict[str, Path]:
-    """The bundles by title, in the order given; folders that hold several stand for all of them.
+def _bundle_paths(paths: list[Path], split: Split) -> dict[str, Path]:
+    """Return the bundles by title, in the order given; a folder of bundles stands for all of them.
 
     Raises:
-        ArtefactError: a folder holds no bundle, or no model of the split.
+        ArtefactError: a folder has no bundle, or no model of the split.
     """
-    found: list[tuple[str | None, Path]] = []
+    labelled: list[tuple[str | None, Path]] = []
     for path in paths:
         if is_bundle(path) or not path.is_dir():
-            found.append((None, path))
+            labelled.append((None, path))
         elif is_study(path):
-            found += _kept(path, split)
+            labelled += _study_models(path, split)
         else:
-            inside = sorted(each for each in path.iterdir() if is_bundle(each))
-            found += [(None, each) for each in inside or [path]]
-    named = inputs.named_bundles([path for label, path in found if label is None])
-    by_path = {path: name for name, path in named.items()}
-    titles = [by_path[path] if label is None else label for label, path in found]
+            inside = sorted(entry for entry in path.iterdir() if is_bundle(entry))
+            labelled += [(None, entry) for entry in inside or [path]]
+    by_name = inputs.bundles_by_name([path for label, path in labelled if label is None])
+    names = {path: name for name, path in by_name.items()}
+    titles = [names[path] if label is None else label for label, path in labelled]
     return {
         title if titles.count(title) == 1 else f"{title} ({path})": path
-        for title, (_, path) in zip(titles, found, strict=True)
+        for title, (_, path) in zip(titles, labelled, strict=True)
     }
 
 
-def _kept(study: Path, split: Split) -> list[tuple[str | None, Path]]:
+def _study_models(study: Path, split: Split) -> list[tuple[str | None, Path]]:
+    """Return the labels and paths of the models that a reproduction saved for a split."""
     models = saved_models(study, split.fingerprint)
     if not models:
         raise ArtefactError(
-            f"{study} keeps no model that was fitted on this split; name the split in "
-            f"{study / 'splits'}, and run nearfar reproduce with --keep-models"
+            f"{study} has no model that was fitted on this split; give a split from "
+            f"{study / 'splits'} with --data, and run nearfar reproduce with --keep-models"
         )
     return list(models.items())

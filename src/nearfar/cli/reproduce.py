@@ -65,7 +65,7 @@ def reproduce(
     out: Annotated[
         Path | None, typer.Option("--out", help="The output folder. [reproduction/DATASET]")
     ] = None,
-    listed: Annotated[
+    list_cells: Annotated[
         bool, typer.Option("--list", help="List the cells and which of them exist; run nothing.")
     ] = False,
     config: Annotated[
@@ -156,48 +156,50 @@ def reproduce(
         precision=precision,
     )
     bounds = parse_groups(groups) if groups else DEFAULT_GROUPS
-    if listed:
+    if list_cells:
         entries = Study(plan).entries()
-        output.result({"cells": [_cell(e) for e in entries]}, _listed(entries))
+        output.result({"cells": [_cell(e) for e in entries]}, _cells_text(entries))
         return
-    found = run_reproduction(
+    report = run_reproduction(
         plan, minutes=budget, groups=bounds, level=level, say=output.remark,
         reporting=reporting_to(lambda title: TrainingProgress(output, title)),
         raise_errors=output.debug,
     )  # fmt: skip
-    _show(found, output)
-    again = same_command(ctx)
-    for summary in found.failed:
+    _print_report(report, output)
+    command = same_command(ctx)
+    for summary in report.failed:
         output.warning(f"{summary.row.label} failed: {'; '.join(summary.troubles)}")
-    if found.stop is not None and not found.complete:
-        output.warning(f"{REASONS[found.stop]}; go on with: {again}")
-        if found.stop != "budget" or not found.failed:
-            raise typer.Exit(CODES[found.stop])
-    if found.failed:
-        output.warning(f"what failed is tried again by: {again}")
+    if report.stop is not None and not report.complete:
+        output.warning(f"{REASONS[report.stop]}; continue with: {command}")
+        if report.stop != "budget" or not report.failed:
+            raise typer.Exit(CODES[report.stop])
+    if report.failed:
+        output.warning(f"to try the failed rows again: {command}")
         raise typer.Exit(1)
 
 
 def _overrides(config: Path | None, assignments: list[str] | None) -> dict[str, Any]:
-    """Settings by algorithm, from the file and then from the command line."""
+    """Return the settings by algorithm; those of the command line override the file's."""
     values = settings.merge(
         settings.read_toml(config) if config else {},
         settings.parse_assignments(assignments or []),
     )
     for name, value in values.items():
         if not isinstance(value, dict):
-            raise SettingsError(f"{name}={value!r} names no algorithm; write multvae.{name}=...")
+            raise SettingsError(
+                f"{name}={value!r} does not name an algorithm; write for example multvae.{name}=..."
+            )
     return values
 
 
-def _show(found: ReproductionReport, output: Output) -> None:
-    shown = [found.title]
-    for section in found.sections:
+def _print_report(report: ReproductionReport, output: Output) -> None:
+    shown = [report.title]
+    for section in report.sections:
         shown += ["", *([section.title] if section.title else []), str(section.table)]
     files = ", ".join(
-        found.path(s).name for s in (".json", ".md", ".png") if found.path(s).exists()
+        report.path(s).name for s in (".json", ".md", ".png") if report.path(s).exists()
     )
-    output.result(found.to_dict(), *shown, f"\nwritten to {found.plan.folder}/: {files}")
+    output.result(report.to_dict(), *shown, f"\nwritten to {report.plan.folder}/: {files}")
 
 
 def _cell(entry: SeedResult) -> dict[str, Any]:
@@ -222,7 +224,7 @@ def _state(entry: SeedResult) -> str:
     return "missing" if entry.cell is not None else "missing, split not made"
 
 
-def _listed(entries: list[SeedResult]) -> str:
+def _cells_text(entries: list[SeedResult]) -> str:
     cells = [_cell(entry) for entry in entries]
     rows = []
     for cell in cells:
@@ -235,6 +237,6 @@ def _listed(entries: list[SeedResult]) -> str:
 
 
 def _slug(name: str) -> str:
-    """A folder's name for a data set: "synthetic:ml-1m,seed=3" as "synthetic-ml-1m-seed-3"."""
+    """Return a folder name for a data set: "synthetic-ml-1m" for "synthetic:ml-1m"."""
     text = Path(name).name or name
     return "-".join("".join(c if c.isalnum() or c in "-._" else " " for c in text).split())

@@ -1,4 +1,4 @@
-"""The options of every command that re-ranks."""
+"""The options of all commands that re-rank."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nearfar.reranking.reranking import Reranking
 
 @dataclass(frozen=True)
 class RerankOptions:
-    """How lists are chosen from the best candidates; each field is an option of the command."""
+    """The options for re-ranking; each field is an option of the command."""
 
     rerank: Annotated[
         str | None,
@@ -42,7 +42,7 @@ class RerankOptions:
 
     @property
     def reranking(self) -> Reranking | None:
-        """The re-ranking asked for, if any.
+        """The re-ranking given; None without one.
 
         Raises:
             SettingsError: a setting or the rule file is wrong.

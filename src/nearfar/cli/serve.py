@@ -158,13 +158,13 @@ def serve(
     if runtime == "torch":
         require_torch()
     from nearfar.abtest.assignment import read_experiment
-    from nearfar.cli.inputs import named_bundles
+    from nearfar.cli.inputs import bundles_by_name
     from nearfar.web.logs import to_stream
     from nearfar.web.server import serve as listen
     from nearfar.web.settings import Limits, ServiceSettings, from_environment, open_store
 
     if not bundle and registry is None:
-        raise typer.BadParameter("name a --bundle, or a --registry", param_hint="--bundle")
+        raise typer.BadParameter("give a --bundle or a --registry", param_hint="--bundle")
     token, origins = from_environment(os.environ)
     options = {} if threads is None else {"threads": threads}
     limits = Limits(
@@ -173,7 +173,7 @@ def serve(
         watch_seconds=watch_seconds, drain_seconds=drain_seconds,
     )  # fmt: skip
     settings = ServiceSettings(
-        bundles=named_bundles(bundle or []),
+        bundles=bundles_by_name(bundle or []),
         registry=registry,
         indices=tuple(index or ()),
         runtime=runtime,
@@ -192,18 +192,15 @@ def serve(
         **options,
     )
     if registry is not None and not registry.is_dir():
-        raise SettingsError(f"{registry} {_not_a_folder(registry)}; name a pipeline's registry")
+        problem = "is a file" if registry.exists() else "does not exist"
+        raise SettingsError(f"{registry} {problem}; give the folder of a pipeline's registry")
     if store is not None and "://" not in store and not Path(store).exists():
         output.warning(
-            f"{store} does not exist (yet): no recommendations made before are answered until a "
-            "day is published there"
+            f"{store} does not exist yet: there are no stored recommendations until a day is "
+            "published there"
         )
     if sys.stderr.isatty():
-        where = f"http://{host}:{port}" if port else "the port that the log tells"
-        output.remark(f"nearfar serves at {where}; Ctrl-C stops it")
+        address = f"http://{host}:{port}" if port else "the port in the log"
+        output.remark(f"nearfar serves at {address}; Ctrl-C stops it")
     to_stream(level=logging.WARNING if output.quiet else logging.INFO)
     listen(settings, host, port)
-
-
-def _not_a_folder(path: Path) -> str:
-    return "is a file" if path.exists() else "does not exist"

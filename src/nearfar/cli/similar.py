@@ -45,13 +45,13 @@ def similar(
     loaded = load_bundle(bundle)
     by = Similarity(loaded.model).by
     value = {"bundle": str(bundle), "by": by, "similarity": BY[by]}
-    wanted = split_items(loaded, items) if items else None
+    chosen_items = split_items(loaded, items) if items else None
     if out is not None:
         with output.counting("comparing", "items") as progress:
-            n_rows = similar_to_file(loaded, out, items=wanted, k=k, progress=progress)
+            n_rows = similar_to_file(loaded, out, items=chosen_items, k=k, progress=progress)
         output.result({**value, "out": str(out), "n_rows": n_rows}, f"{n_rows:,} rows in {out}")
         return
-    frame = similar_items(loaded, wanted or [], k=k)
+    frame = similar_items(loaded, chosen_items or [], k=k)
     tables = []
     for (item,), part in frame.group_by(["item"], maintain_order=True):
         rows = [

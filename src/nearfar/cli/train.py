@@ -47,7 +47,7 @@ def train(
     config: Annotated[
         Path | None, typer.Option("--config", help="TOML file with settings of the algorithm.")
     ] = None,
-    named: Annotated[
+    preset_name: Annotated[
         str | None,
         typer.Option("--preset", help=f"Settings kept under a name. {PRESETS}."),
     ] = None,
@@ -105,14 +105,14 @@ def train(
 
     nearfar train multvae --data NEW_LOG --from LAST_BUNDLE --out BUNDLE --set epochs=10
     """
-    before = None if earlier is None else load_bundle(earlier)
+    earlier_bundle = None if earlier is None else load_bundle(earlier)
     values = settings.merge(
-        {} if before is None else earlier_settings(before, algorithm),
-        preset(algorithm, named) if named else {},
+        {} if earlier_bundle is None else earlier_settings(earlier_bundle, algorithm),
+        preset(algorithm, preset_name) if preset_name else {},
         settings.read_toml(config) if config else {},
         settings.parse_assignments(assignments or []),
     )
-    made = make_algorithm(algorithm, values)
+    fitter = make_algorithm(algorithm, values)
     check_destination(out)
     check_targets(track or ())
     interactions, validation, about = _open_training(
@@ -123,99 +123,102 @@ def train(
         f"{interactions.n_interactions:,} interactions"
         + (f"; {validation.n_users:,} validation users" if validation else "")
     )
-    from_data = filled_in(made, made.resolved(interactions))
+    from_data = filled_in(fitter, fitter.resolved(interactions))
     if from_data:
-        values_shown = ", ".join(f"{name}={_short(value)}" for name, value in from_data.items())
-        output.remark(f"computed from the data: {values_shown} (--set gives other values)")
-    if before is not None:
-        made = _going_on(made, before, f"{earlier}", interactions, validation, out, output)
+        computed = ", ".join(f"{name}={_short(value)}" for name, value in from_data.items())
+        output.remark(f"computed from the data: {computed} (--set gives other values)")
+    if earlier_bundle is not None:
+        fitter = _initialise(
+            fitter, earlier_bundle, str(earlier), interactions, validation, out, output
+        )
     if not has_checkpoint(out, resume=resume) and resume:
         output.warning(f"there is no checkpoint in {run_folder(out)}; starting from the beginning")
     with (
         TrainingProgress(output, algorithm) as progress,
-        trackers(track or (), out.name) as tracked,
+        trackers(track or (), out.name) as callbacks,
     ):
         run = Run(
             seed=seed, device=device, precision=precision, folder=run_folder(out), resume=resume,
-            checkpoint_seconds=checkpoint_seconds, callbacks=(progress, *tracked),
+            checkpoint_seconds=checkpoint_seconds, callbacks=(progress, *callbacks),
             keep_on_interrupt=True,
         )  # fmt: skip
-        found = train_bundle(made, interactions, validation, out, run=run, protocol=about)
+        trained = train_bundle(fitter, interactions, validation, out, run=run, protocol=about)
     history = run.history
     rows = []
-    if found.evaluation is not None:
-        rows = [[str(m), f"{found.evaluation.mean(m):.4f}"] for m in found.evaluation.per_user]
-    _say_outcome(found, history, validation, out, output)
+    if trained.evaluation is not None:
+        rows = [[str(m), f"{trained.evaluation.mean(m):.4f}"] for m in trained.evaluation.per_user]
+    _report_outcome(trained, history, validation, out, output)
     output.result(
         {
             "bundle": str(out), "algorithm": algorithm,
-            "settings": settings.to_plain(found.algorithm),
+            "settings": settings.to_plain(trained.algorithm),
             "from_data": from_data, "n_users": interactions.n_users,
             "n_items": interactions.n_items,
-            "fit_seconds": found.fit_seconds, "metrics": found.bundle.about.metrics,
+            "fit_seconds": trained.fit_seconds, "metrics": trained.bundle.about.metrics,
             "n_epochs": len(history.records),
             "best_epoch": history.best_epoch, "stopped_early": history.stopped_early,
             "attempts": [attempt.to_dict() for attempt in history.attempts],
             "interrupted": history.interrupted, "read": about.get("read"),
         },
         table(None, ["validation", "mean"], rows) if rows else "no validation users",
-        f"fitted in {found.fit_seconds:.1f} s; saved {out}",
+        f"fitted in {trained.fit_seconds:.1f} s; saved {out}",
     )  # fmt: skip
     if history.interrupted:
         raise typer.Exit(INTERRUPTED)
 
 
 def earlier_settings(bundle: Bundle, algorithm: str) -> dict[str, Any]:
-    """Return the settings of a bundle that training goes on from.
+    """Return the settings of a bundle whose weights initialise a training.
 
     Raises:
-        SettingsError: another algorithm trained it.
+        SettingsError: the bundle is of another algorithm.
     """
-    before = bundle.about.algorithm
-    if before != algorithm:
+    earlier = bundle.about.algorithm
+    if earlier != algorithm:
         raise SettingsError(
-            f"--from names a bundle of {before}; {algorithm} cannot go on from it: "
-            f"use nearfar train {before}"
+            f"--from names a bundle of {earlier}; {algorithm} cannot go on from it: "
+            f"use nearfar train {earlier}"
         )
     return settings_of(bundle)
 
 
-def _going_on(
+def _initialise(
     algorithm: Algorithm,
-    before: Bundle,
+    earlier: Bundle,
     name: str,
     train: Interactions,
     validation: FoldIn | None,
     out: Path,
     output: Output,
 ) -> Algorithm:
-    """Return the algorithm that starts from an earlier bundle's weights, and say what it knows."""
+    """Return an algorithm initialised from a bundle's weights, and print what the bundle knows."""
     path = run_folder(out).absolute() / WARM
     path.parent.mkdir(parents=True, exist_ok=True)
-    warm, n_known = warm_started(algorithm, before, train.item_ids, path)
+    warm, n_known = warm_started(algorithm, earlier, train.item_ids, path)
     output.remark(f"going on from {name}, which knows {n_known:,} of {train.n_items:,} items")
-    if validation is not None and not before.trained_on(train):
+    if validation is not None and not earlier.trained_on(train):
         output.warning(
-            f"{name} may have been trained on some of these validation users: what is measured on "
-            "them, and the epoch that it chooses, may flatter it"
+            f"{name} may have been trained on some of these validation users: metrics on them, "
+            "and the best epoch chosen by them, may be too optimistic"
         )
     return warm
 
 
-def _say_outcome(
-    found: TrainedBundle, history: History, validation: FoldIn | None, out: Path, output: Output
+def _report_outcome(
+    trained: TrainedBundle, history: History, validation: FoldIn | None, out: Path, output: Output
 ) -> None:
-    """Say what a reader of the result must know: full lists, networks tried, an interruption."""
-    if found.evaluation is not None and validation is not None:
-        full = remark_on_depths(found.evaluation.per_user, validation)
-        if full:
-            output.remark(full)
+    """Print what explains the result: cutoffs that are too large, attempts, an interruption."""
+    if trained.evaluation is not None and validation is not None:
+        remark = remark_on_depths(trained.evaluation.per_user, validation)
+        if remark:
+            output.remark(remark)
     for attempt in history.attempts:
-        told = attempt.error if attempt.score is None else f"{attempt.score:.4f}"
-        output.remark(f"tried {attempt.label}: {told} ({attempt.epochs} epochs)")
+        outcome = attempt.error if attempt.score is None else f"{attempt.score:.4f}"
+        output.remark(f"tried {attempt.label}: {outcome} ({attempt.epochs} epochs)")
     if history.interrupted:
         output.warning(
-            f"stopped by hand: {out} holds the best so far; the same command with --resume goes on"
+            f"stopped by hand: {out} holds the best model so far; the same command with --resume "
+            "continues"
         )
 
 
@@ -226,26 +229,26 @@ def _short(value: object) -> str:
 def _open_training(
     source: str, log_options: LogOptions, share: float, seed: int, output: Output
 ) -> tuple[Interactions, FoldIn | None, dict[str, object]]:
-    """Training users, validation users (none at share 0), and what is known of the data.
+    """Return the training users, the validation users (None at share 0), and facts on the data.
 
-    A split folder says itself who is who; of a log, a share of the users is held out.
+    A split folder has its own validation users; of a log, a share of the users is held out.
     """
     about: dict[str, object]
     if is_split_folder(Path(source)):
         split = load_split(Path(source))
         about = {"split": split.fingerprint, **split.protocol}
         split = inputs.split_with_options(split, source, log_options, output)
-        inputs.say_weights(split.train, output)
+        inputs.report_weights(split.train, output)
         return split.train, split.validation, about
     log = inputs.open_log(source, log_options, output)
-    everyone = log.interactions()
-    inputs.say_weights(everyone, output)
+    interactions = log.interactions()
+    inputs.report_weights(interactions, output)
     about = {"log": log.name, "steps": [str(step) for step in log.steps]}
     if log.read is not None:
         about["read"] = log.read.to_dict()
     if share == 0:
-        return everyone, None, about
-    if left_alone := single_item_remark(everyone):
-        output.remark(left_alone)
-    train, validation = hold_out_users(everyone, share, seed=seed)
+        return interactions, None, about
+    if remark := single_item_remark(interactions):
+        output.remark(remark)
+    train, validation = hold_out_users(interactions, share, seed=seed)
     return train, validation, {**about, "validation_share": share, "validation_seed": seed}

@@ -56,7 +56,7 @@ def tune(
     out: Annotated[
         Path | None, typer.Option("--out", help="The output folder. [tuning/ALGORITHM]")
     ] = None,
-    named: Annotated[
+    preset_name: Annotated[
         str | None, typer.Option("--preset", help="Start from the settings of this preset.")
     ] = None,
     config: Annotated[
@@ -92,9 +92,11 @@ def tune(
     """
     check_targets(track or ())
     if not is_split_folder(data):
-        raise DataError(f"{data} is no split; make one with: nearfar data split LOG --out {data}")
+        raise DataError(
+            f"{data} is not a split; make one with: nearfar data split LOG --out {data}"
+        )
     values = settings.merge(
-        preset(algorithm, named) if named else {},
+        preset(algorithm, preset_name) if preset_name else {},
         settings.read_toml(config) if config else {},
         settings.parse_assignments(assignments or []),
     )
@@ -110,31 +112,31 @@ def tune(
         precision=precision,
     )
     split = load_split(data)
-    found = run_search(
+    result = run_search(
         search, split.train, split.validation, trials, minutes=budget, say=output.remark,
         reporting=reporting_to(
             lambda title: TrainingProgress(output, title), track or (), search.folder.name
         ),
     )  # fmt: skip
-    _show(found, search, data, output)
-    if found.stop is not None:
-        output.warning(f"{REASONS[found.stop]}; go on with: {same_command(ctx)}")
-        raise typer.Exit(CODES[found.stop])
-    if found.best is None:
-        output.warning("no trial came through; the reasons are in the table")
+    _print_result(result, search, data, output)
+    if result.stop is not None:
+        output.warning(f"{REASONS[result.stop]}; continue with: {same_command(ctx)}")
+        raise typer.Exit(CODES[result.stop])
+    if result.best is None:
+        output.warning("no trial was completed; the reasons are in the table")
         raise typer.Exit(1)
 
 
-def _show(found: Tuned, search: TuningSearch, data: Path, output: Output) -> None:
-    pruned = sum(t.state == "pruned" for t in found.trials)
-    reasons = dict.fromkeys(t.reason for t in found.trials if t.reason)
+def _print_result(result: Tuned, search: TuningSearch, data: Path, output: Output) -> None:
+    pruned = sum(t.state == "pruned" for t in result.trials)
+    reasons = dict.fromkeys(t.reason for t in result.trials if t.reason)
     shown = [
-        str(found),
+        str(result),
         *(f"failed: {reason}" for reason in reasons),
-        f"{len(found.trials)} trials, {pruned} given up on early; {search.folder}/trials.json",
+        f"{len(result.trials)} trials, {pruned} pruned; {search.folder}/trials.json",
     ]
     best = search.folder / "best.toml"
-    if found.best is not None:
+    if result.best is not None:
         shown += [
             "", best.read_text().rstrip(),
             f"\nnearfar train {search.algorithm} --data {data} --config {best} --out BUNDLE",
@@ -143,10 +145,10 @@ def _show(found: Tuned, search: TuningSearch, data: Path, output: Output) -> Non
         {
             "algorithm": search.algorithm,
             "metric": str(METRIC),
-            "best": asdict(found.best) if found.best else None,
-            "settings": found.settings,
-            "stopped": found.stop,
-            "trials": [asdict(trial) for trial in found.trials],
+            "best": asdict(result.best) if result.best else None,
+            "settings": result.settings,
+            "stopped": result.stop,
+            "trials": [asdict(trial) for trial in result.trials],
             "folder": str(search.folder),
         },
         *shown,

@@ -1,4 +1,4 @@
-"""Models whose scores are inner products of a history's vector and an item's."""
+"""User and item vectors of models whose scores are inner products."""
 
 from __future__ import annotations
 
@@ -7,29 +7,31 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from nearfar.core.ranking import Ranking
 from nearfar.kernels.products import affine_into
 from nearfar.kernels.rows import Rows
 from nearfar.models.autoencoder import Autoencoder
 from nearfar.models.factors import Factors
 from nearfar.models.model import Model
+from nearfar.models.top_k import by_score
 
 WIDTH_STEP = 16
-"""Products are padded to a multiple of this many columns. The last columns of a narrower one go
-through another routine, which adds in another order: scores would differ in their last bit."""
+"""Products are padded to a multiple of this many columns. Otherwise another routine, which adds in
+another order, computes the last columns, and scores differ in their last bit."""
 
 
 @dataclass(frozen=True, eq=False)
 class InnerProducts:
-    """The two sides of a model's scores: score = hidden(history) . weight[item] + bias[item].
+    """User and item vectors of a model: score = hidden(history) . weight[item] + bias[item].
 
     Attributes:
         weight: the items' rows of the decoder's last layer, or their factors.
         bias: the items' biases.
-        hidden: from canonical histories to what the product is taken with, on the model's device.
+        hidden: computes user vectors, on the model's device, from canonical histories.
     """
 
     weight: Float[Tensor, "items d"]
@@ -38,7 +40,7 @@ class InnerProducts:
 
     @classmethod
     def of(cls, model: Model) -> InnerProducts | None:
-        """Return the two sides of a model's scores, or None where they are no inner products."""
+        """Return the vectors of a model, or None if its scores are not inner products."""
         if isinstance(model, Autoencoder):
             out = model.network.decoder.out
             return cls(out.weight.detach(), out.bias.detach(), model.hidden)
@@ -53,21 +55,48 @@ class InnerProducts:
         return np.column_stack(columns).astype(np.float32, copy=False)
 
     @torch.inference_mode()
-    def scores_at(
-        self, hidden: Float[Tensor, "users d"], items: Int64[Tensor, "users places"]
-    ) -> Float[Tensor, "users places"]:
-        """Return the scores of some items of each user, as `Model.score` computes them.
+    def encode(self, histories: csr_array) -> Float[Tensor, "users d"]:
+        """Return the user vectors of canonical histories, on the model's device."""
+        return self.hidden(histories)
 
-        All users' items go through one product of the shape that the model's own has, so that
-        scores and ties are those of the whole catalogue. Memory grows with users x places.
+    @torch.inference_mode()
+    def rank(
+        self,
+        hidden: Float[Tensor, "users d"],
+        items: Int64[np.ndarray, "users candidates"],
+        is_excluded: Bool[np.ndarray, "users candidates"],
+        k: int,
+    ) -> Ranking:
+        """Return the best k of each user's candidates, as `Model.top_k` orders them.
 
         Args:
-            hidden: of the users.
-            items: positions of items, on the device of `hidden`.
+            hidden: user vectors, from `encode`.
+            items: positions of each user's candidates.
+            is_excluded: which of them to leave out; rows with fewer than k others end in -1.
+            k: items per user.
+        """
+        candidates = torch.from_numpy(items).to(hidden.device)
+        scores = self.scores_at(hidden, candidates)
+        scores.nan_to_num_(nan=float("-inf"), posinf=float("inf"), neginf=float("-inf"))
+        scores[torch.from_numpy(is_excluded).to(hidden.device)] = float("-inf")
+        candidates, scores = by_score(candidates, scores)
+        return Ranking(candidates[:, :k].cpu().numpy(), scores[:, :k].cpu().numpy())
+
+    @torch.inference_mode()
+    def scores_at(
+        self, hidden: Float[Tensor, "users d"], items: Int64[Tensor, "users candidates"]
+    ) -> Float[Tensor, "users candidates"]:
+        """Return the scores of some items per user, equal to those of `Model.score`.
+
+        One product computes the scores of all users, as the model itself does, so that scores and
+        ties are those of the whole catalogue. Memory grows with users x candidates.
+
+        Args:
+            hidden: user vectors, from `encode`.
+            items: positions of each user's items, on the device of `hidden`.
         """
         columns = torch.unique(items)
-        n = len(columns)
-        padded = torch.cat([columns, columns.new_zeros(-n % WIDTH_STEP)])
+        padded = torch.cat([columns, columns.new_zeros(-len(columns) % WIDTH_STEP)])
         scores = torch.empty(len(hidden), len(padded), device=hidden.device)
         affine_into(scores, hidden, self.weight[padded], self.bias[padded])
         return scores.gather(1, torch.searchsorted(columns, items))
@@ -77,7 +106,7 @@ class InnerProducts:
 def user_vectors(
     products: InnerProducts, histories: csr_array, batch_size: int
 ) -> Float[np.ndarray, "users d_plus_1"]:
-    """Return the histories' vectors with ones in the last column, float32."""
+    """Return user vectors, float32, with ones in the last column."""
     starts = range(0, histories.shape[0], batch_size)
     parts = [products.hidden(histories[s : s + batch_size]).cpu().numpy() for s in starts]
     vectors = np.concatenate([*parts, np.empty((0, products.weight.shape[1]), np.float32)])

@@ -1,4 +1,4 @@
-"""Examples for the description of the interface."""
+"""Examples of requests and responses for the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from nearfar.web import map_schemas, schemas
 TOY_STORY = {"item": 1, "title": "Toy Story (1995)", "new": False}
 ALADDIN = {"item": 95, "title": "Aladdin (1992)", "new": False}
 FARGO = {"item": 100, "title": "Fargo (1996)", "new": False}
-NAMED = {"model": "pia", "version": "2026-08-01-001"}
+MODEL_VERSION = {"model": "pia", "version": "2026-08-01-001"}
 
-RECOMMEND: dict[str, Any] = {
+RECOMMEND_REQUESTS: dict[str, Any] = {
     "by id": {"items": [1, 95], "k": 2, "explain": True},
     "by title": {"titles": ["Toy Story", "Aladdin"], "k": 2, "diversity": 0.3},
     "somebody new": {"k": 2},
 }
-RECOMMENDED = {
-    **NAMED,
+RECOMMEND_RESPONSE = {
+    **MODEL_VERSION,
     "source": "history",
     "reason": "folded in from the history",
     "arm": None,
@@ -37,9 +37,9 @@ RECOMMENDED = {
         }
     ],
 }
-BATCH: dict[str, Any] = {"two people": {"histories": [[1, 95], [100]], "k": 1}}
-BATCHED = {
-    **NAMED,
+BATCH_REQUESTS: dict[str, Any] = {"two people": {"histories": [[1, 95], [100]], "k": 1}}
+BATCH_RESPONSE = {
+    **MODEL_VERSION,
     "results": [
         {
             "source": "history",
@@ -51,7 +51,7 @@ BATCHED = {
         }
     ],
 }  # fmt: skip
-USER = {
+USER_RESPONSE = {
     "model": None,
     "version": "2026-08-01-001",
     "source": "stored",
@@ -63,33 +63,33 @@ USER = {
         {"rank": 1, **FARGO, "score": 6.2, "because": None},
     ],
 }
-SEARCHED = {**NAMED, "items": [{**TOY_STORY, "popularity": 452}]}
-SIMILAR = {
-    **NAMED,
+SEARCH_RESPONSE = {**MODEL_VERSION, "items": [{**TOY_STORY, "popularity": 452}]}
+SIMILAR_RESPONSE = {
+    **MODEL_VERSION,
     "item": {**TOY_STORY, "popularity": 452},
     "similar": [{**ALADDIN, "popularity": 219, "similarity": 0.61}],
 }
-MAP = {
-    **NAMED,
+MAP_RESPONSE = {
+    **MODEL_VERSION,
     "projection": "PCA",
     "notes": [],
     "cohorts": [{"name": "about 50 interactions (46-55)", "n_users": 2, "x": [0.1, 0.4],
                  "y": [-0.2, 0.3]}],
     "anchors": [{**TOY_STORY, "x": 0.2, "y": 0.5}],
 }  # fmt: skip
-ITEM_MAP = {
-    **NAMED,
+ITEM_MAP_RESPONSE = {
+    **MODEL_VERSION,
     "projection": "PCA",
     "n_items": 1349,
     "groups": ["Comedy", "Drama"],
     "items": [{**TOY_STORY, "x": 0.31, "y": -0.2, "group": "Animation"},
               {**FARGO, "x": -0.12, "y": 0.44, "group": "Drama"}],
 }  # fmt: skip
-PLACE: dict[str, Any] = {"by id": {"items": [1, 95]}}
-POINT = {**NAMED, "x": 0.31, "y": -0.12, "n_known": 2}
-ALIVE = {"status": "alive"}
-READY = {"ready": True, "models": {"current": "2026-08-01-001"}, "troubles": []}
-MODELS = {
+POINT_REQUESTS: dict[str, Any] = {"by id": {"items": [1, 95]}}
+POINT_RESPONSE = {**MODEL_VERSION, "x": 0.31, "y": -0.12, "n_known": 2}
+HEALTH_RESPONSE = {"status": "alive"}
+READY_RESPONSE = {"ready": True, "models": {"current": "2026-08-01-001"}, "troubles": []}
+MODELS_RESPONSE = {
     "models": [
         {
             "name": "current",
@@ -116,22 +116,22 @@ MODELS = {
 }
 
 BODIES: dict[type[BaseModel], dict[str, Any]] = {
-    schemas.RecommendRequest: RECOMMEND,
-    schemas.BatchRequest: BATCH,
-    map_schemas.PointRequest: PLACE,
+    schemas.RecommendRequest: RECOMMEND_REQUESTS,
+    schemas.BatchRequest: BATCH_REQUESTS,
+    map_schemas.PointRequest: POINT_REQUESTS,
 }
-"""Of requests, by the model of the body and the example's name."""
+"""Model of the request body -> name of the example -> body."""
 
 ANSWERS: dict[type[BaseModel], Any] = {
-    schemas.RecommendResponse: RECOMMENDED,
-    schemas.BatchResponse: BATCHED,
-    schemas.UserResponse: USER,
-    schemas.SearchResponse: SEARCHED,
-    schemas.SimilarResponse: SIMILAR,
-    map_schemas.MapResponse: MAP,
-    map_schemas.ItemMapResponse: ITEM_MAP,
-    map_schemas.PointResponse: POINT,
-    schemas.ModelsResponse: MODELS,
-    schemas.Health: ALIVE,
-    schemas.Ready: READY,
+    schemas.RecommendResponse: RECOMMEND_RESPONSE,
+    schemas.BatchResponse: BATCH_RESPONSE,
+    schemas.UserResponse: USER_RESPONSE,
+    schemas.SearchResponse: SEARCH_RESPONSE,
+    schemas.SimilarResponse: SIMILAR_RESPONSE,
+    map_schemas.MapResponse: MAP_RESPONSE,
+    map_schemas.ItemMapResponse: ITEM_MAP_RESPONSE,
+    map_schemas.PointResponse: POINT_RESPONSE,
+    schemas.ModelsResponse: MODELS_RESPONSE,
+    schemas.Health: HEALTH_RESPONSE,
+    schemas.Ready: READY_RESPONSE,
 }

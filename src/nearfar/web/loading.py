@@ -1,4 +1,4 @@
-"""Models read, made ready and put in service; the registry's pointer followed."""
+"""Load models, put them in service, and follow the registry's pointer."""
 
 from __future__ import annotations
 
@@ -43,17 +43,25 @@ if TYPE_CHECKING:
 CURRENT = "current"
 RETRY_SECONDS = 30.0
 MAX_WARMED = 64
+"""Largest of the batch sizes that are all warmed up."""
+
 MODULES = {"torch": "bundle", "onnx": "onnx"}
+"""Runtime -> its module in `web/scorers`."""
+
 FOLDERS = {"torch": "bundle", "onnx": "onnx"}
-"""Where in a version's folder of the registry the runtime's files are."""
+"""Runtime -> the folder of its files within a version's folder of the registry."""
 
 
 @dataclass(frozen=True)
 class ModelAddress:
-    """Where a model is.
+    """Where a version of a model is stored.
 
-    `items_stamp` changes with the registry's titles and new items and the file of rules, and is
-    None without any.
+    Args:
+        name: the name that the model is served under.
+        version: its version.
+        path: folder of its files.
+        items_stamp: latest change, in nanoseconds, of the registry's titles and new items and of
+            the rule file; None if there are none.
     """
 
     name: str
@@ -63,11 +71,11 @@ class ModelAddress:
 
 
 class Loader:
-    """Loads models beside the event loop and puts them in service.
+    """Loads models in a thread beside the event loop and puts them in service.
 
     Args:
         settings: what to serve.
-        models: where they go.
+        models: the models in service, updated with every load.
         metrics: updated with every load.
     """
 
@@ -77,13 +85,13 @@ class Loader:
         self._metrics = metrics
         self._users: Interactions | None = None
         self._titles: Titles | None = None
-        self._serving: dict[str, ModelAddress] = {}
-        self._refused: ModelAddress | None = None
-        self._again = 0.0
+        self._current: dict[str, ModelAddress] = {}
+        self._failed: ModelAddress | None = None
+        self._retry_at = 0.0
         self.troubles: dict[str, str] = {}
 
     def load_all(self) -> None:
-        """Load what there is at the start; a registry may have nothing published yet.
+        """Load all models at the start; a registry may have no published version yet.
 
         Raises:
             NearfarError: a model, its index, the split, or the file of histories or titles cannot
@@ -109,65 +117,71 @@ class Loader:
                 )
 
     async def watch(self) -> None:
-        """Follow the pointer for ever; what cannot be loaded leaves the model before in service."""
+        """Follow the registry's pointer until cancelled.
+
+        If a version cannot be loaded, the previous one stays in service.
+        """
         while self._settings.registry is not None:
             await asyncio.sleep(self._settings.limits.watch_seconds)
             try:
-                await self._look()
+                await self._check_registry()
             except Exception as error:
                 log("watch-failed", logging.ERROR, **failure(error))
 
-    async def _look(self) -> None:
+    async def _check_registry(self) -> None:
         try:
             addresses = await asyncio.to_thread(self._addresses)
         except (NearfarError, OSError) as error:
-            self._trouble(CURRENT, "the registry's pointer cannot be read", error)
+            self._record_trouble(CURRENT, "the registry's pointer cannot be read", error)
             return
         if not addresses and CURRENT in self._models:
-            gone = FileNotFoundError(POINTER)
-            self._trouble(CURRENT, "the registry has no pointer; is its volume mounted?", gone)
+            error = FileNotFoundError(POINTER)
+            self._record_trouble(
+                CURRENT, "the registry has no pointer; is its volume mounted?", error
+            )
         for address in addresses:
-            if self._serving.get(address.name) == address:
-                self._clear(address.name)
-            elif address != self._refused or time.monotonic() >= self._again:
+            if self._current.get(address.name) == address:
+                self._clear_trouble(address.name)
+            elif address != self._failed or time.monotonic() >= self._retry_at:
                 await self._swap(address)
 
     async def _swap(self, address: ModelAddress) -> None:
         try:
             served = await asyncio.to_thread(self._load, address)
         except Exception as error:
-            self._refused = address
-            self._again = time.monotonic() + RETRY_SECONDS
+            self._failed = address
+            self._retry_at = time.monotonic() + RETRY_SECONDS
             self._metrics.loads.labels(address.name, "failed").inc()
-            self._trouble(
+            self._record_trouble(
                 address.name, f"version {address.version} is published and cannot be loaded", error
             )
             return
         self._serve(address, served)
-        self._clear(address.name)
+        self._clear_trouble(address.name)
 
-    def _trouble(self, name: str, told: str, error: Exception) -> None:
-        before = "the one before serves on" if name in self._models else "nothing serves"
+    def _record_trouble(self, name: str, message: str, error: Exception) -> None:
+        in_service = name in self._models
+        state = "the previous version stays in service" if in_service else "no version is served"
         if name not in self.troubles:
-            log("not-loaded", logging.ERROR, model=name, told=told, **failure(error))
-        self.troubles[name] = f"{told} ({type(error).__name__}); {before}"
+            log("not-loaded", logging.ERROR, model=name, told=message, **failure(error))
+        self.troubles[name] = f"{message} ({type(error).__name__}); {state}"
         self._metrics.stale.labels(name).set(1)
 
-    def _clear(self, name: str) -> None:
+    def _clear_trouble(self, name: str) -> None:
         self.troubles.pop(name, None)
         self._metrics.stale.labels(name).set(0)
 
     def _serve(self, address: ModelAddress, served: ServedModel) -> None:
-        before = self._models.put(served)
-        self._serving[address.name] = address
-        if before is not None:
-            self._metrics.loaded.remove(before.name, before.scorer.version)
+        previous = self._models.put(served)
+        self._current[address.name] = address
+        if previous is not None:
+            self._metrics.loaded.remove(previous.name, previous.scorer.version)
         self._metrics.loads.labels(address.name, "done").inc()
         self._metrics.loaded.labels(address.name, address.version).set(served.loaded)
         log("serving", model=address.name, version=address.version)
 
     def _addresses(self) -> list[ModelAddress]:
-        """What is to be served now.
+        """Return the models that should be in service now.
 
         Raises:
             ArtefactError: the pointer is damaged.
@@ -207,14 +221,14 @@ class Loader:
 
             histories = StoredHistories(self._settings.histories, scorer)
         served = ServedModel(
-            address.name, scorer, catalogue, histories, self._map(scorer),
-            item_map(scorer, items, catalogue), self._builder(scorer, items, address.name),
+            address.name, scorer, catalogue, histories, self._latent_map(scorer),
+            item_map(scorer, items, catalogue), self._list_builder(scorer, items, address.name),
         )  # fmt: skip
         _warm_up(scorer, self._settings.limits.batch_users)
         return served
 
-    def _builder(self, scorer: Scorer, items: Vocabulary, name: str) -> ListBuilder | None:
-        """What builds lists; rules about what the model does not know are told in the log."""
+    def _list_builder(self, scorer: Scorer, items: Vocabulary, name: str) -> ListBuilder | None:
+        """Return what builds lists; log the rules that name what the model does not have."""
         reranking = self._settings.reranking
         if reranking is None:
             return None
@@ -223,7 +237,7 @@ class Loader:
             log("rule-ignored", logging.WARNING, model=name, told=unknown)
         return builder
 
-    def _map(self, scorer: Scorer) -> ServedMap | None:
+    def _latent_map(self, scorer: Scorer) -> ServedMap | None:
         if self._users is None or "latent" not in scorer.abilities:
             return None
         from nearfar.web.latent_map import make_map
@@ -232,18 +246,18 @@ class Loader:
 
 
 def _version_of(path: Path) -> str:
-    """The version of a bundle: the registry's where it lies, or a link leads, in one."""
-    real = path.resolve()
+    """Return the registry's version of a bundle, or the folder's name outside a registry."""
+    target = path.resolve()
     folders = {*FOLDERS.values(), *EXTENDED.values()}
-    in_registry = real.name in folders and real.parent.parent.name == VERSIONS
-    return real.parent.name if in_registry else path.name
+    in_registry = target.name in folders and target.parent.parent.name == VERSIONS
+    return target.parent.name if in_registry else path.name
 
 
 def _warm_up(scorer: Scorer, batch_users: int) -> None:
-    """A batch of each size that comes, so that the first requests are as fast as the others.
+    """Score a batch of each likely size, so that the first requests are as fast as later ones.
 
-    oneDNN keeps code and room for every size that it has seen, in all some 60 MiB for a model of
-    20,000 items: better taken at the start than while requests are answered.
+    oneDNN keeps code and memory for every size, in all about 60 MiB for a model of 20,000 items,
+    which is better allocated at the start than while requests are answered.
     """
     n_items = len(scorer.items)
     for n in sorted({*range(1, min(batch_users, MAX_WARMED) + 1), batch_users}):

@@ -1,4 +1,4 @@
-"""What Prometheus is told; nothing of any person."""
+"""The metrics of the service for Prometheus; they hold no personal data."""
 
 from __future__ import annotations
 
@@ -11,59 +11,62 @@ USERS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
 class Metrics:
-    """Counters and gauges of one service, in a registry of their own."""
+    """The counters, gauges and histograms of one service, in their own registry."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
         self.requests = Counter(
-            "nearfar_http_requests", "Requests answered.", ("route", "method", "status"),
+            "nearfar_http_requests", "HTTP requests answered.", ("route", "method", "status"),
             registry=registry,
         )  # fmt: skip
         self.request_seconds = Histogram(
-            "nearfar_http_request_seconds", "From a request's head to its answer's end.",
+            "nearfar_http_request_seconds",
+            "Seconds from the head of a request to the end of its response.",
             ("route",), buckets=SECONDS, registry=registry,
         )  # fmt: skip
         self.refused = Counter(
             "nearfar_requests_refused",
-            "Requests not answered as asked: queue-full, deadline, store-busy.", ("reason",),
+            "Requests refused, by reason: queue-full, deadline, store-busy.", ("reason",),
             registry=registry,
         )  # fmt: skip
         self.batch_users = Histogram(
-            "nearfar_batch_users", "Histories scored at once.", buckets=USERS, registry=registry
+            "nearfar_batch_users", "Histories per batch.", buckets=USERS, registry=registry
         )
         self.batch_seconds = Histogram(
-            "nearfar_batch_seconds", "Scoring of a batch.", buckets=SECONDS, registry=registry
-        )
+            "nearfar_batch_seconds", "Seconds to score a batch.", buckets=SECONDS,
+            registry=registry,
+        )  # fmt: skip
         self.ranked = Counter(
             "nearfar_index_histories",
             "Histories for models with an index, by how they were ranked: index, exact.",
             ("model", "way"), registry=registry,
         )  # fmt: skip
         self.waiting = Gauge(
-            "nearfar_queue_users", "Histories that wait to be scored.", registry=registry
+            "nearfar_queue_users", "Histories waiting to be scored.", registry=registry
         )
         self.lookups_waiting = Gauge(
-            "nearfar_lookups_waiting", "Searches for titles that wait.", registry=registry
+            "nearfar_lookups_waiting", "Title searches waiting.", registry=registry
         )
         self.sources = Counter(
             "nearfar_recommendations",
-            "Answers with recommendations, by where these come from: stored, history, popular.",
+            "Responses with recommendations, by their source: stored, history, popular.",
             ("source",), registry=registry,
         )  # fmt: skip
         self.store_failures = Counter(
             "nearfar_store_failures", "Reads of the store that failed.", registry=registry
         )
         self.loads = Counter(
-            "nearfar_model_loads", "Models loaded: done, failed.", ("model", "outcome"),
+            "nearfar_model_loads", "Loads of models, by outcome: done, failed.",
+            ("model", "outcome"),
             registry=registry,
         )  # fmt: skip
         self.loaded = Gauge(
-            "nearfar_model_loaded_timestamp_seconds", "When the model that is served was loaded.",
+            "nearfar_model_loaded_timestamp_seconds", "When the served model was loaded.",
             ("model", "version"), registry=registry,
         )  # fmt: skip
         self.stale = Gauge(
             "nearfar_model_stale",
-            "1 while a version is published that could not be loaded and an older one serves.",
+            "1 while the published version cannot be loaded and an older one is served.",
             ("model",), registry=registry,
         )  # fmt: skip
         ProcessCollector(registry=registry)
@@ -72,7 +75,14 @@ class Metrics:
         self._by_route: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
-        """A request was answered; routes are as many as the service has."""
+        """Count an answered request.
+
+        Args:
+            route: the route's template, not the path, so that the number of labels is bounded.
+            method: HTTP method.
+            status: HTTP status.
+            seconds: from the head of the request to the end of the response.
+        """
         key = (route, method, status)
         if key not in self._by_route:
             counter = self.requests.labels(route, method, str(status))
@@ -82,5 +92,5 @@ class Metrics:
         histogram.observe(seconds)
 
     def text(self) -> bytes:
-        """All of it in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self.registry)

@@ -1,4 +1,4 @@
-"""The micro-batcher: requests gathered into batches, scored in one thread beside the event loop."""
+"""The micro-batcher: collects requests into batches and scores them in a thread of its own."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from nearfar.web.settings import Limits
 
 T = TypeVar("T")
 
-MAX_HANDED = 2
-"""Batches that the scoring thread may have: the one being scored, and a whole one for afterwards.
-The event loop may be at the answers of the last batch for as long as a batch takes, and could not
-hand over the next: with one alone the service answers three in four as many (two cores)."""
+MAX_SUBMITTED = 2
+"""Batches submitted to the scoring thread: the one being scored, and a full one to follow. While
+the event loop sends the responses of a batch it cannot submit the next. With a limit of one the
+service answers three quarters as many requests (two cores)."""
 
 
 @dataclass(eq=False)
 class _Entry:
-    """What waits: a history for a model, or any other call."""
+    """A history to score with a model, or another call, waiting in the queue."""
 
     future: asyncio.Future[Any]
     expiry: asyncio.TimerHandle
@@ -40,17 +40,17 @@ class _Entry:
 
 
 class MicroBatcher:
-    """Histories wait until the scoring thread is free, and then go as many at once as may.
+    """Queues histories until the scoring thread is free, then scores as many as fit a batch.
 
-    While nothing is scored the first waits `wait_seconds` for company; while a batch is, the next
-    goes ahead once it is whole. Histories that cost more,
-    as with explanations, count as so many. What waits beyond its deadline is dropped unscored;
-    what is being scored then is answered to nobody.
+    While the scoring thread is idle, the first history waits `wait_seconds` for others. While it
+    scores, the next batch is submitted once it is full. A history with an explanation counts as the
+    histories that the explanation scores. A history that waits past its deadline is not scored; the
+    result of one that is being scored then is discarded.
 
     Args:
-        limits: of batch, queue and time.
+        limits: limits of the batch, the queue and the time.
         metrics: updated with every refusal and batch.
-        waiting: the gauge of how many wait; by default that of histories.
+        waiting: gauge of the queue's length; by default that of histories.
     """
 
     def __init__(self, limits: Limits, metrics: Metrics, waiting: Gauge | None = None) -> None:
@@ -59,19 +59,19 @@ class MicroBatcher:
         self._gauge = waiting or metrics.waiting
         self._waiting: deque[_Entry] = deque()
         self._n_waiting = 0
-        self._handed: set[asyncio.Task[None]] = set()
+        self._submitted: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to work; within the event loop."""
+        """Start the scoring thread; called in the event loop."""
         self._wake = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="scoring")
         self._task = asyncio.get_running_loop().create_task(self._run(), name="micro-batcher")
 
     async def stop(self) -> None:
-        """Answer what waits, then end."""
+        """Score what waits, at most until the deadline, then stop."""
         deadline = time.monotonic() + self._limits.deadline_seconds
-        while (self._waiting or self._handed) and time.monotonic() < deadline:
+        while (self._waiting or self._submitted) and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
         if self._task is not None:
             self._task.cancel()
@@ -81,7 +81,7 @@ class MicroBatcher:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def deadline(self) -> float:
-        """Return when a request that comes now must be answered, on the event loop's clock."""
+        """Return the deadline of a request that arrives now, on the event loop's clock."""
         return asyncio.get_running_loop().time() + self._limits.deadline_seconds
 
     async def rank(
@@ -91,19 +91,19 @@ class MicroBatcher:
         *,
         deadline: float | None = None,
     ) -> list[ScoringResult]:
-        """Return the best items for some histories by one model.
+        """Return the best items for histories by one model.
 
         Args:
             served: the model.
             requests: the histories, and what to recommend for each.
-            deadline: of the request, where it came earlier; see `deadline`.
+            deadline: the deadline of the request, if it arrived earlier; see `deadline`.
 
         Raises:
             ProblemError: the queue is full, or the deadline passed.
         """
         cost = sum(request.cost for request in requests)
-        self._admit(cost)
-        entries = [self._entry(r.cost, deadline, served=served, request=r) for r in requests]
+        self._check_queue(cost)
+        entries = [self._enqueue(r.cost, deadline, served=served, request=r) for r in requests]
         if len(entries) == 1:
             return [await entries[0].future]
         return list(await asyncio.gather(*(entry.future for entry in entries)))
@@ -111,32 +111,32 @@ class MicroBatcher:
     async def call(
         self, function: Callable[..., T], *args: Any, deadline: float | None = None
     ) -> T:
-        """Return a function's result, called in the scoring thread in its turn.
+        """Call a function in the scoring thread, in its turn, and return its result.
 
         Args:
-            function: what to call.
-            args: what to call it with.
-            deadline: as of `rank`.
+            function: the function.
+            args: its arguments.
+            deadline: as in `rank`.
 
         Raises:
-            ProblemError: as of `rank`.
+            ProblemError: as in `rank`.
         """
-        self._admit(1)
-        return await self._entry(1, deadline, call=partial(function, *args)).future
+        self._check_queue(1)
+        return await self._enqueue(1, deadline, call=partial(function, *args)).future
 
-    def _admit(self, cost: int) -> None:
-        # A request that alone exceeds the queue is let in when nothing waits.
+    def _check_queue(self, cost: int) -> None:
+        # A request larger than the whole queue is accepted when nothing waits.
         if self._n_waiting and self._n_waiting + cost > self._limits.queue_users:
             self._metrics.refused.labels("queue-full").inc()
             raise queue_full()
 
-    def _entry(self, cost: int, deadline: float | None, **what: Any) -> _Entry:
+    def _enqueue(self, cost: int, deadline: float | None, **work: Any) -> _Entry:
         loop = asyncio.get_running_loop()
         future = loop.create_future()
         expiry = loop.call_at(deadline or self.deadline(), self._expire, future)
-        entry = _Entry(future, expiry, cost, **what)
+        entry = _Entry(future, expiry, cost, **work)
         self._waiting.append(entry)
-        self._count(cost)
+        self._add_waiting(cost)
         self._wake.set()
         return entry
 
@@ -145,41 +145,41 @@ class MicroBatcher:
             self._metrics.refused.labels("deadline").inc()
             future.set_exception(too_late())
 
-    def _count(self, cost: int) -> None:
+    def _add_waiting(self, cost: int) -> None:
         self._n_waiting += cost
         self._gauge.set(self._n_waiting)
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await self._due()
-            batch = self._take()
+            await self._wait_until_due()
+            batch = self._take_batch()
             if batch:
-                handed = loop.create_task(self._score(batch), name="batch")
-                self._handed.add(handed)
-                handed.add_done_callback(self._done)
+                task = loop.create_task(self._score(batch), name="batch")
+                self._submitted.add(task)
+                task.add_done_callback(self._on_done)
 
-    async def _due(self) -> None:
-        """Wait until a batch is to be handed to the scoring thread."""
+    async def _wait_until_due(self) -> None:
+        """Wait until the next batch should be submitted to the scoring thread."""
         while True:
             self._wake.clear()
             full = self._n_waiting >= self._limits.batch_users
-            if self._waiting and not self._handed:
+            if self._waiting and not self._submitted:
                 if not full:
                     await asyncio.sleep(self._limits.wait_seconds)
                 return
-            if full and len(self._handed) < MAX_HANDED:
+            if full and len(self._submitted) < MAX_SUBMITTED:
                 return
             await self._wake.wait()
 
-    def _done(self, batch: asyncio.Task[None]) -> None:
-        self._handed.discard(batch)
+    def _on_done(self, batch: asyncio.Task[None]) -> None:
+        self._submitted.discard(batch)
         self._wake.set()
 
     async def _score(self, batch: list[_Entry]) -> None:
         try:
             results, seconds = await asyncio.get_running_loop().run_in_executor(
-                self._thread, _score_waiting, batch
+                self._thread, _score_entries, batch
             )
         except Exception as error:
             for entry in batch:
@@ -200,19 +200,19 @@ class MicroBatcher:
                 way = "index" if result.by_index else "exact"
                 self._metrics.ranked.labels(entry.served.name, way).inc()
 
-    def _take(self) -> list[_Entry]:
-        """The next batch: the first that waits, and others of its kind for its model."""
+    def _take_batch(self) -> list[_Entry]:
+        """Take the next batch off the queue: one call, or histories for the same model."""
         batch: list[_Entry] = []
         others: list[_Entry] = []
         cost = 0
         while self._waiting and cost < self._limits.batch_users:
             entry = self._waiting.popleft()
             if entry.future.done():
-                self._count(-entry.cost)
+                self._add_waiting(-entry.cost)
             elif batch and (entry.served is not batch[0].served or entry.call is not None):
                 others.append(entry)
             else:
-                self._count(-entry.cost)
+                self._add_waiting(-entry.cost)
                 batch.append(entry)
                 cost += entry.cost
                 if entry.call is not None:
@@ -221,8 +221,8 @@ class MicroBatcher:
         return batch
 
 
-def _score_waiting(batch: list[_Entry]) -> tuple[list[tuple[_Entry, Any]], float]:
-    """What still waits of a batch, with its results, and the seconds that they took."""
+def _score_entries(batch: list[_Entry]) -> tuple[list[tuple[_Entry, Any]], float]:
+    """Score the entries of a batch that still wait; return them with results, and the seconds."""
     started = time.perf_counter()
     waiting = [entry for entry in batch if not entry.future.done()]
     results: list[Any] = []

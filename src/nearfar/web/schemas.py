@@ -1,4 +1,4 @@
-"""The models of requests and answers, and the limits of their lists."""
+"""The schemas of requests and responses, and the limits of their lists."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_TITLE = 300
 Id = Annotated[
     Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)]
     | Annotated[StrictStr, Field(max_length=MAX_ID)],
-    Field(description='A whole number or text; 7, 7.0 and "7" are one id.'),
+    Field(description='An integer or a string; 7, 7.0 and "7" are the same id.'),
 ]
 Title = Annotated[StrictStr, Field(max_length=MAX_TITLE)]
 Items = Annotated[list[Id], Field(max_length=MAX_ITEMS)]
@@ -27,53 +27,57 @@ Ids = Annotated[list[Id], Field(max_length=MAX_LISTED)]
 K = Annotated[StrictInt, Field(ge=1, le=MAX_K, description="How many items.")]
 ModelName = Annotated[
     StrictStr,
-    Field(max_length=MAX_ID, description="Which of the models served; by default the first."),
+    Field(max_length=MAX_ID, description="Name of a served model; by default the first."),
 ]
 ModelParameter = Annotated[
-    str | None, Field(max_length=MAX_ID, description="Which model; by default the first.")
+    str | None,
+    Field(max_length=MAX_ID, description="Name of a served model; by default the first."),
 ]
 Source = Literal["stored", "history", "popular"]
 
 
 class Request(BaseModel):
-    """Unknown fields are refused."""
+    """A request body; unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class UserHistory(Request):
-    """What somebody is known to like; empty for somebody new."""
+    """The history of a user; empty for a new user."""
 
-    items: Items = Field([], description="Ids of what the person likes, the latest last.")
+    items: Items = Field([], description="Ids of the items that the user likes, the latest last.")
     titles: list[Title] = Field(
-        [], max_length=MAX_TITLES, description="The same by title, as people type them."
-    )
+        [], max_length=MAX_TITLES,
+        description="Titles of items that the user likes, as people type them.",
+    )  # fmt: skip
     model: ModelName | None = None
 
 
 class RecommendRequest(UserHistory):
-    """What to recommend to somebody."""
+    """A request of recommendations for one history."""
 
     k: K = 10
-    exclude_seen: bool = Field(True, description="Leave out what the person likes already.")
+    exclude_seen: bool = Field(True, description="Leave out the items of the history.")
     exclude: Items = Field(
-        [], description="Ids that the person is not to be given, and that tell nothing of taste."
+        [], description="Ids to leave out for this user; they do not count as history."
     )
-    allow: Ids | None = Field(None, description="Ids of the only candidates.")
-    deny: Ids = Field([], description="Ids that nobody is to be given.")
+    allow: Ids | None = Field(None, description="Ids of the only items to recommend.")
+    deny: Ids = Field([], description="Ids that are never recommended.")
     diversity: float = Field(
         0.0, ge=0, le=1, allow_inf_nan=False,
-        description="From 0, the most likely, to 1, the most unlike what the person knows and "
-        "each other (maximal marginal relevance); above 0 it replaces the service's re-ranker.",
+        description="From 0, the highest scores, to 1, the items least similar to the history and "
+        "to each other (maximal marginal relevance). Above 0 it replaces the service's re-ranker.",
     )  # fmt: skip
-    explain: bool = Field(False, description="Tell which of the person's items carried each.")
+    explain: bool = Field(
+        False, description="Return the history items that explain each recommendation."
+    )
     user: Id | None = Field(
-        None, description="Whom it is for; only to choose the arm of an experiment."
+        None, description="Id of the user; only used to choose the arm of an experiment."
     )
 
 
 class BatchRequest(Request):
-    """What to recommend to several people."""
+    """A request of recommendations for several histories."""
 
     histories: Annotated[list[Items], Field(min_length=1, max_length=MAX_USERS)]
     k: K = 10
@@ -84,27 +88,28 @@ class BatchRequest(Request):
 
 
 class UserParameters(BaseModel):
-    """For whom to recommend, and how much."""
+    """A request of recommendations for a user known by id."""
 
     user: Annotated[str, AfterValidator(id_text)] = Field(
         min_length=1, max_length=MAX_ID, examples=["42"]
     )
     k: int = Field(10, ge=1, le=MAX_K, description="How many items.")
     model: str | None = Field(
-        None, max_length=MAX_ID, description="Scores now, by this model, whatever was stored."
-    )
+        None, max_length=MAX_ID,
+        description="Name of a model that scores now; stored recommendations are ignored.",
+    )  # fmt: skip
 
 
 class SearchParameters(BaseModel):
-    """What to search for."""
+    """A search for items by title."""
 
-    query: str = Field(max_length=MAX_TITLE, description="What was typed.", examples=["toy sto"])
-    limit: int = Field(10, ge=1, le=50)
+    query: str = Field(max_length=MAX_TITLE, description="The text typed.", examples=["toy sto"])
+    limit: int = Field(10, ge=1, le=50, description="How many items at most.")
     model: ModelParameter = None
 
 
 class SimilarParameters(BaseModel):
-    """To which item others are to be similar."""
+    """A request of items similar to an item."""
 
     item: str = Field(min_length=1, max_length=MAX_ID, examples=["1"])
     k: int = Field(10, ge=1, le=MAX_K, description="How many items.")
@@ -116,46 +121,50 @@ class Item(BaseModel):
 
     item: int | str
     title: str | None
-    new: bool = Field(description="Came after the training; placed by its features.")
+    new: bool = Field(description="Whether it was added after training and placed by its features.")
 
 
 class Carrier(Item):
-    """An item of the history that carried a recommendation."""
+    """An item of the history that explains a recommendation."""
 
-    share: float = Field(ge=0, le=1, description="Of what all items of the history carried.")
+    share: float = Field(ge=0, le=1, description="Its share in the recommendation.")
 
 
 class Recommendation(Item):
-    """An item recommended."""
+    """A recommended item."""
 
     rank: int = Field(ge=1)
-    score: float | None = Field(description="The model's own; larger is better.")
-    because: list[Carrier] | None = Field(description="Null unless it was asked for.")
+    score: float | None = Field(description="The model's score; larger is better.")
+    because: list[Carrier] | None = Field(
+        description="The history items that explain it; null unless requested by explain."
+    )
 
 
 class UnmatchedTitle(BaseModel):
-    """A title that names no item, or several."""
+    """A title that matches no item, or several."""
 
     title: str
-    candidates: list[Item] = Field(description="What could be meant.")
+    candidates: list[Item] = Field(description="Items that may be meant.")
 
 
 class RecommendResponse(BaseModel):
-    """Recommendations for somebody."""
+    """Recommendations for one history."""
 
     model: str
     version: str
     source: Source
     reason: str = Field(description="Where the recommendations come from, in a sentence.")
-    arm: str | None = Field(description="Of the experiment, where one runs and the user is told.")
-    history: list[Item] = Field(description="What of the request the model knows.")
-    unknown: list[int | str] = Field(description="Ids that it does not.")
+    arm: str | None = Field(
+        description="The user's arm; null without an experiment or without user in the request."
+    )
+    history: list[Item] = Field(description="Items of the request that the model knows.")
+    unknown: list[int | str] = Field(description="Ids that the model does not know.")
     unmatched: list[UnmatchedTitle]
     recommendations: list[Recommendation]
 
 
 class BatchResult(BaseModel):
-    """Recommendations for one of several."""
+    """Recommendations for one history of a batch."""
 
     source: Source
     n_unknown: int
@@ -171,26 +180,26 @@ class BatchResponse(BaseModel):
 
 
 class UserResponse(BaseModel):
-    """Recommendations for a user who is known by id."""
+    """Recommendations for a user known by id."""
 
-    model: str | None = Field(description="Null where they are stored ones.")
+    model: str | None = Field(description="Null for stored recommendations.")
     version: str
     source: Source
     reason: str
     arm: str | None
-    date: str | None = Field(description="Of stored ones: the day that they are of.")
+    date: str | None = Field(description="Day of stored recommendations; otherwise null.")
     scored_at: str | None
     recommendations: list[Recommendation]
 
 
 class FoundItem(Item):
-    """An item found."""
+    """An item with its popularity."""
 
     popularity: int = Field(description="How many training users interacted with it.")
 
 
 class SearchResponse(BaseModel):
-    """Items found, best first."""
+    """The items that match a search, best first."""
 
     model: str
     version: str
@@ -198,13 +207,13 @@ class SearchResponse(BaseModel):
 
 
 class SimilarItem(FoundItem):
-    """An item like another."""
+    """A similar item."""
 
     similarity: float = Field(ge=-1, le=1)
 
 
 class SimilarResponse(BaseModel):
-    """Items like one, most alike first."""
+    """Items similar to an item, most similar first."""
 
     model: str
     version: str
@@ -213,7 +222,7 @@ class SimilarResponse(BaseModel):
 
 
 class ModelInfo(BaseModel):
-    """A model that is served."""
+    """A served model."""
 
     name: str
     version: str
@@ -228,22 +237,24 @@ class ModelInfo(BaseModel):
     metrics: dict[str, Any]
     settings: dict[str, Any]
     abilities: list[Literal["explain", "similar", "latent"]]
-    titles: bool = Field(description="Whether items have titles.")
-    map: bool = Field(description="Whether there is a map of users.")
-    item_map: bool = Field(description="Whether there is a map of its items.")
-    index: bool = Field(description="Whether an index proposes its candidates.")
+    titles: bool = Field(description="Whether its items have titles.")
+    map: bool = Field(description="Whether it has a map of users.")
+    item_map: bool = Field(description="Whether it has a map of items.")
+    index: bool = Field(description="Whether it has an index, which proposes candidates.")
 
 
 class ExperimentInfo(BaseModel):
-    """The experiment that runs."""
+    """The running experiment."""
 
     name: str
     arms: list[str]
-    chooses_model: bool = Field(description="Whether arms are models' names, and choose them.")
+    chooses_model: bool = Field(
+        description="Whether the arms are names of served models, and choose the model."
+    )
 
 
 class ModelsResponse(BaseModel):
-    """The models served, the default first."""
+    """The served models, the default first."""
 
     models: list[ModelInfo]
     experiment: ExperimentInfo | None
@@ -251,14 +262,14 @@ class ModelsResponse(BaseModel):
 
 
 class Health(BaseModel):
-    """The process runs."""
+    """The process is alive."""
 
     status: Literal["alive"]
 
 
 class Ready(BaseModel):
-    """Requests are answered."""
+    """Whether the service answers requests."""
 
     ready: bool
-    models: dict[str, str] = Field(description="Name and version.")
-    troubles: list[str] = Field(description="What is published and could not be loaded.")
+    models: dict[str, str] = Field(description="Name -> version of the served models.")
+    troubles: list[str] = Field(description="Published versions that could not be loaded.")

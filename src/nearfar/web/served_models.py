@@ -1,4 +1,4 @@
-"""The models that are served, and the one that answers a request."""
+"""The models in service, and the choice of the one that answers a request."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class ServedModel:
-    """A model with its items by id and title; replaced as a whole, never changed.
+    """A model in service with all that belongs to it; replaced as a whole, never changed.
 
     Args:
-        name: by which requests ask for it.
+        name: the name by which requests choose it.
         scorer: the model.
-        catalogue: its items.
-        histories: of known users over these items, where they are served.
-        map: of the latent space, where there is one.
-        item_map: of its items, where there is one.
-        builder: builds lists as the service was told to; None where they are by score.
-        loaded: when, seconds since 1970.
+        catalogue: its items by id and title.
+        histories: histories of known users over these items; None if not served.
+        map: the map of its latent space; None if there is none.
+        item_map: the map of its items; None if there is none.
+        builder: builds lists by the service's re-ranking; None to list items by score.
+        loaded: time of loading in seconds since 1970.
     """
 
     name: str
@@ -46,13 +46,13 @@ class ServedModel:
     loaded: float = field(default_factory=time.time)
 
     def diverse(self, diversity: float) -> ListBuilder | None:
-        """What builds a list as diverse as a request asks, by `MMR`; the service's rules hold.
+        """Return what builds lists of this diversity by `MMR`, under the service's rules.
 
         Args:
-            diversity: of `MMR`; 0 for a list as the service was told to build it.
+            diversity: the diversity of `MMR`; 0 for the service's own re-ranking.
 
         Raises:
-            ProblemError: the model cannot tell how alike items are.
+            ProblemError: the model cannot compare items.
         """
         if not diversity:
             return self.builder
@@ -63,20 +63,20 @@ class ServedModel:
         return Reranking(mmr).over(facts_of(self.scorer, self.scorer.items))
 
     def needs(self, ability: Ability) -> None:
-        """Refuses what the model cannot do.
+        """Check that the model has an ability.
 
         Raises:
-            ProblemError: it cannot.
+            ProblemError: it does not.
         """
         if ability not in self.scorer.abilities:
-            told = {
+            action = {
                 "explain": "explain its recommendations", "similar": "tell how alike items are",
                 "latent": "place people on a map",
             }[ability]  # fmt: skip
-            raise ProblemError(422, "not-supported", f"the model {self.name} cannot {told}")
+            raise ProblemError(422, "not-supported", f"the model {self.name} cannot {action}")
 
     def about(self) -> dict[str, Any]:
-        """What `/v1/model` tells."""
+        """Return the model's entry in `/v1/model`."""
         about = self.scorer.about
         return {
             "name": self.name,
@@ -87,7 +87,7 @@ class ServedModel:
             "n_items": len(self.scorer.items),
             "n_train_users": about.get("n_train_users"),
             "created": about.get("created") or None,
-            "age_seconds": _age(about.get("created")),
+            "age_seconds": _age_seconds(about.get("created")),
             "loaded_seconds": time.time() - self.loaded,
             "metrics": about.get("metrics") or {},
             "settings": about.get("settings") or {},
@@ -100,7 +100,7 @@ class ServedModel:
 
 
 class ServedModels:
-    """The models served, by name; the first is the default."""
+    """The models in service, by name; the first is the default."""
 
     def __init__(self) -> None:
         self._served: dict[str, ServedModel] = {}
@@ -112,19 +112,19 @@ class ServedModels:
         return len(self._served)
 
     def put(self, served: ServedModel) -> ServedModel | None:
-        """Serve a model from now on; returns the one of that name before.
+        """Put a model in service and return the previous one of that name, if any.
 
-        Requests in progress keep the model that they began with.
+        Requests in progress keep the model that they started with.
         """
-        before = self._served.get(served.name)
+        previous = self._served.get(served.name)
         self._served[served.name] = served
-        return before
+        return previous
 
     def get(self, name: str | None) -> ServedModel:
-        """The model of that name, or the default.
+        """Return the model of a name, or the default for None.
 
         Raises:
-            ProblemError: there is none.
+            ProblemError: there is no such model.
         """
         if name is None:
             if not self._served:
@@ -139,17 +139,17 @@ class ServedModels:
 
 
 def facts_of(scorer: Scorer, items: Vocabulary) -> ItemFacts:
-    """What re-rankers may know of a model's items."""
-    able = "similar" in scorer.abilities
-    return ItemFacts(items, scorer.similarities_of_pools if able else None)
+    """Return what re-rankers may use of a model's items."""
+    has_similarities = "similar" in scorer.abilities
+    return ItemFacts(items, scorer.similarities_of_pools if has_similarities else None)
 
 
-def _age(created: str | None) -> float | None:
+def _age_seconds(created: str | None) -> float | None:
     if not created:
         return None
     try:
-        moment = datetime.fromisoformat(created)
+        date = datetime.fromisoformat(created)
     except ValueError:
         return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, time.time() - moment.timestamp())
+    date = date if date.tzinfo else date.replace(tzinfo=UTC)
+    return max(0.0, time.time() - date.timestamp())

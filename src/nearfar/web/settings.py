@@ -1,4 +1,4 @@
-"""What the service is started with."""
+"""The settings that the service is started with."""
 
 from __future__ import annotations
 
@@ -26,18 +26,19 @@ ARM_NAME = r"[!-~]([ -~]*[!-~])?"
 
 @dataclass(frozen=True)
 class Limits(Settings):
-    """How much the service takes on, and how long it waits.
+    """The limits of load and time of the service.
 
     Args:
-        batch_users: histories scored at once.
-        wait_seconds: how long the first of a batch waits for others, while nothing is scored.
-        queue_users: histories that may wait; a request beyond them is answered 429.
-        deadline_seconds: how long a request may wait and be scored in all (504).
-        body_bytes: of a request (413).
-        body_seconds: in which a request must have arrived whole, its head too (408).
-        drain_seconds: for the requests in progress when the service is told to stop.
-        watch_seconds: between two looks at the registry's pointer.
-        connections: open at once; further ones are answered 503.
+        batch_users: histories per batch.
+        wait_seconds: how long the first history of a batch waits for others while the scoring
+            thread is idle.
+        queue_users: histories that may wait; requests beyond are answered with 429.
+        deadline_seconds: time in which a request must be answered, or else with 504.
+        body_bytes: largest body of a request; a larger one is answered with 413.
+        body_seconds: time in which head and body of a request must arrive, or else 408.
+        drain_seconds: time for the requests in progress when the service stops.
+        watch_seconds: time between two checks of the registry's pointer.
+        connections: open connections; further ones are answered with 503.
     """
 
     batch_users: PositiveInt = 32
@@ -53,33 +54,34 @@ class Limits(Settings):
 
 @dataclass(frozen=True)
 class ServiceSettings:
-    """What to serve, and to whom.
+    """The settings of a service: what it serves, how and to whom.
 
     Args:
-        bundles: folders of bundles, or of exports for the runtime "onnx", by name; the first is
+        bundles: name -> folder of a bundle, or of an export for the runtime "onnx"; the first is
             the default.
-        registry: the folder of a pipeline's registry, whose current version is served under the
-            name "current", and the next as soon as it is published; instead of bundles.
-        indices: folders of indices of the bundles' items, each for the bundle that it is of.
-        runtime: what computes.
-        threads: that compute; by default one less than there are processors.
-        store: recommendations that were made before.
-        histories: a file of users' histories, for those without any; see `read_histories`.
-        data: a split folder, whose users the map shows.
-        items: a file of titles and genres, for models that have none; see `Titles`.
-        report: an HTML file of `nearfar report`, served at /report.
-        experiment: tells users' arms; arms called as models choose these.
-        rerank: how lists are chosen from the best candidates, as "mmr diversity=0.3".
-        rules: a file of boosts, pins, exclusions and quotas, read with every new version.
-        candidates: for each place of a list that is re-ranked.
-        token: that requests must bear, if any.
-        origins: of pages elsewhere that may ask (CORS).
-        limits: see `Limits`.
+        registry: folder of a pipeline's registry, given instead of bundles. Its current version is
+            served under the name "current", and the next as soon as it is published.
+        indices: folders of indices; each is used for the bundle that it belongs to.
+        runtime: what scores: "torch" for bundles, "onnx" for exports.
+        threads: threads that score; by default one less than the number of processors.
+        store: stored recommendations.
+        histories: file of users' histories, for users without stored recommendations; see
+            `read_histories`.
+        data: folder of a split, whose users the map shows.
+        items: file of titles and genres, for models without them; see `Titles`.
+        report: HTML file of `nearfar report`, served at /report.
+        experiment: assigns users to arms; an arm named like a model chooses that model.
+        rerank: how to choose lists from the best candidates, for example "mmr diversity=0.3".
+        rules: file of boosts, pins, exclusions and quotas, read with every new version.
+        candidates: candidates per place of a re-ranked list.
+        token: bearer token that requests must have; None for none.
+        origins: origins of other sites whose pages may call the service (CORS).
+        limits: limits of load and time.
 
     Raises:
         SettingsError: neither bundles nor a registry are given, or both; an index is given with a
-            registry, or twice; threads or candidates is below 1; the token is short; or an arm's
-            name does not fit a header.
+            registry, or twice; threads or candidates is below 1; the token is too short; or the
+            name of an arm cannot be a header's value.
     """
 
     bundles: Mapping[str, Path] = field(default_factory=dict)
@@ -102,7 +104,7 @@ class ServiceSettings:
 
     @property
     def reranking(self) -> Reranking | None:
-        """How lists are re-ranked, the rules read anew; None where they are not.
+        """The re-ranking of lists, with the rules read again; None for none.
 
         Raises:
             SettingsError: a setting or the rule file is wrong.
@@ -113,40 +115,44 @@ class ServiceSettings:
         for name in ("threads", "candidates"):
             check_value(ServiceSettings, name, getattr(self, name), name)
         if bool(self.bundles) == (self.registry is not None):
-            raise SettingsError("name bundles (--bundle) or a registry (--registry), one of them")
+            raise SettingsError("give either bundles (--bundle) or a registry (--registry)")
         if self.indices and self.registry is not None:
             raise SettingsError(
-                "an index (--index) is of one version of a registry, and does not fit the next: "
-                "serve the version's bundle (--bundle)"
+                "an index (--index) is of one version of a registry and does not fit the next; "
+                "serve the version's bundle instead (--bundle)"
             )
         if len(set(self.indices)) < len(self.indices):
-            raise SettingsError("an index (--index) is named twice")
+            raise SettingsError("an index (--index) is named twice; name each once")
         arms = () if self.experiment is None else self.experiment.arms
         for arm in arms:
             if not re.fullmatch(ARM_NAME, arm):
                 raise SettingsError(
-                    f"the experiment has the arm {arm!r}; the service tells arms in the header "
-                    "X-Nearfar-Arm: name it by ASCII's printable characters, no space at its ends"
+                    f"the experiment has the arm {arm!r}, which cannot be sent in the header "
+                    "X-Nearfar-Arm; use printable ASCII characters, without a space at either end"
                 )
         # Not a declared range: its message would quote the secret.
         if self.token is not None and (len(self.token) < MIN_TOKEN or not self.token.isascii()):
             raise SettingsError(
-                f"{TOKEN} is shorter than {MIN_TOKEN} characters, or has others than ASCII's; "
-                "make one, as by: openssl rand -hex 32"
+                f"{TOKEN} is shorter than {MIN_TOKEN} characters or not ASCII; make one, for "
+                "example by: openssl rand -hex 32"
             )
 
 
 def from_environment(environment: Mapping[str, str]) -> tuple[str | None, tuple[str, ...]]:
-    """The token and the origins that the environment names."""
+    """Return the token and the origins from environment variables."""
     origins = tuple(o.strip() for o in environment.get(ORIGINS, "").split(",") if o.strip())
     return environment.get(TOKEN) or None, origins
 
 
 def open_store(address: str, ids: str) -> RecommendationSink:
-    """The sink at an address: a database's URL, or a folder of Parquet files.
+    """Open the store of recommendations at a database's URL or in a folder of Parquet files.
+
+    Args:
+        address: the URL or the folder.
+        ids: type of the user ids in the store, "text" or "integer".
 
     Raises:
-        SettingsError: it is no such address, or a variable in it is not set.
+        SettingsError: the address is invalid, or an environment variable in it is not set.
         MissingExtraError: the database's library is not installed.
     """
     kind, name = ("sql", "url") if "://" in address else ("parquet", "path")

@@ -1,4 +1,4 @@
-"""Vectors of items and of users, for an index of nearest neighbours."""
+"""Export item and user vectors for a nearest-neighbour index."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ KIND = "nearfar embeddings"
 
 @dataclass(frozen=True)
 class Embeddings(Export):
-    """A folder of vectors whose inner products are the model's scores.
+    """A folder of item and user vectors whose inner products are the model's scores.
 
     `items.npy` holds the items' rows of the decoder's last layer, or their factors, with the bias
-    in a last column; `users.npy` what histories become before that layer, with a last column of
-    ones. So user . item is the score, and an index of the largest inner products recommends
-    without nearfar. `anchors.npy` holds the items' anchors, where the model has them.
+    in a last column. `users.npy` holds the users' inputs to that layer, or their factors, with a
+    last column of ones. So user . item is the score, and any index of the largest inner products
+    recommends without nearfar. `anchors.npy` holds the item anchors, if the model has any.
     `items.parquet` and `users.parquet` hold the same rows as lists, with ids and titles.
 
     Args:
@@ -56,7 +56,7 @@ class Embeddings(Export):
             arrays["users"] = np.concatenate([*vectors, arrays["items"][:0]])
             tables["users"] = pl.DataFrame({"user": pl.concat([c.user_ids for c in chunks])})
         check_finite(arrays)
-        content = {
+        manifest = {
             "model": {"kind": discovery.name_of(type(model)), "n_items": model.n_items},
             "shapes": {name: list(array.shape) for name, array in arrays.items()},
         }
@@ -66,4 +66,4 @@ class Embeddings(Export):
             for name, table in tables.items():
                 vector = pl.Series("vector", arrays[name], dtype=pl.List(pl.Float32))
                 table.with_columns(vector).write_parquet(folder / f"{name}.parquet")
-            write_manifest(folder, content, KIND)
+            write_manifest(folder, manifest, KIND)

@@ -1,4 +1,4 @@
-"""A bundle scored by PyTorch."""
+"""Score with a bundle in PyTorch."""
 
 from __future__ import annotations
 
@@ -26,15 +26,13 @@ from nearfar.web.scorers.scorer import Ability
 
 
 class BundleScorer:
-    """See `Scorer`.
-
-    Items are alike by `Similarity`.
+    """A `Scorer` of a bundle in PyTorch; items are compared by `Similarity`.
 
     Args:
         bundle: the model and its items.
-        version: what it is called.
-        threads: computing.
-        index: of the bundle's items, and where it was read.
+        version: version of the model.
+        threads: threads that compute.
+        index: folder of the bundle's index, and the index; None without one.
     """
 
     runtime = "torch"
@@ -102,10 +100,10 @@ class BundleScorer:
         self, histories: csr_array, items: Int[np.ndarray, "users k"]
     ) -> Float[np.ndarray, "users k"]:
         scores = torch.from_numpy(self._model.score(histories))
-        found = scores.gather(1, torch.from_numpy(items))
+        item_scores = scores.gather(1, torch.from_numpy(items))
         if isinstance(self._model, Autoencoder):
-            found -= scores.logsumexp(1, keepdim=True)
-        return found.numpy()
+            item_scores -= scores.logsumexp(1, keepdim=True)
+        return item_scores.numpy()
 
     def similarities(
         self, rows: Int[np.ndarray, " rows"], columns: Int[np.ndarray, " columns"] | None = None
@@ -129,7 +127,7 @@ class BundleScorer:
         return self._model.latents(histories).numpy()
 
     def _bound_threads(self) -> None:
-        # Their number belongs to the thread that asks for it, and the one that loads is another.
+        # The setting holds for the calling thread only, and another thread loads the model.
         if torch.get_num_threads() != self._threads:
             torch.set_num_threads(self._threads)
 
@@ -137,7 +135,7 @@ class BundleScorer:
 def load_scorer(
     path: Path, *, version: str, threads: int, indices: Sequence[Path] = ()
 ) -> BundleScorer:
-    """Read a bundle; see `LoadScorer`."""
+    """Read a bundle and its index; see `LoadScorer`."""
     bundle = load_bundle(path)
     index = find_index(indices, bundle)
     return BundleScorer(bundle, version=version, threads=threads, index=index)

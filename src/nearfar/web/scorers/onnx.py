@@ -1,4 +1,4 @@
-"""A bundle exported to ONNX, scored by ONNX Runtime: needs no PyTorch."""
+"""Score with an ONNX export of a bundle in ONNX Runtime, without PyTorch."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ from nearfar.web.scorers.scorer import Ability
 BATCH_BYTES = 32 << 20
 MIN_BATCH = 64
 ERRORS_ONLY = 3
-"""ONNX Runtime's severity; its warnings are of no use to who runs a service."""
+"""ONNX Runtime's log severity; its warnings do not help to run a service."""
 
 
 class OnnxScorer:
-    """See `Scorer`; items are alike as in `BundleScorer`.
+    """A `Scorer` of an ONNX export; items are compared as in `BundleScorer`.
 
     Args:
-        exported: what stands beside the graphs.
-        version: what it is called.
-        threads: computing.
+        exported: the export without its graphs.
+        version: version of the model.
+        threads: threads that compute.
 
     Raises:
         MissingExtraError: ONNX Runtime is not installed.
@@ -78,21 +78,21 @@ class OnnxScorer:
         self.abilities = frozenset(abilities)
 
     def top_k(self, histories: csr_array, k: int, exclude: csr_array | None = None) -> Ranking:
-        fixed = self.max_k
-        if k < 1 or (fixed is not None and k > fixed):
-            most = "" if fixed is None else f" and at most {fixed} with this export"
-            raise DataError(f"k is {k}; it must be at least 1{most}")
+        max_k = self.max_k
+        if k < 1 or (max_k is not None and k > max_k):
+            bound = "" if max_k is None else f" and at most {max_k} with this export"
+            raise DataError(f"k is {k}; it must be at least 1{bound}")
         n_users = histories.shape[0]
         items = np.full((n_users, k), -1, np.int64)
         scores = np.full((n_users, k), -np.inf, np.float32)
         for rows in self._batches(n_users):
-            given = self._rows("histories", histories[rows])
-            nothing = csr_array(histories[rows].shape, dtype=np.float32)
-            given |= self._rows("exclude", nothing if exclude is None else exclude[rows])
-            given["exclude_seen"] = np.array(False)
-            if fixed is None:
-                given["k"] = np.array(k, np.int64)
-            ids, values = self._graphs[RECOMMEND].run(["ids", "scores"], given)
+            inputs = self._inputs("histories", histories[rows])
+            empty = csr_array(histories[rows].shape, dtype=np.float32)
+            inputs |= self._inputs("exclude", empty if exclude is None else exclude[rows])
+            inputs["exclude_seen"] = np.array(False)
+            if max_k is None:
+                inputs["k"] = np.array(k, np.int64)
+            ids, values = self._graphs[RECOMMEND].run(["ids", "scores"], inputs)
             items[rows], scores[rows] = ids[:, :k], values[:, :k]
         return Ranking(items, scores)
 
@@ -104,12 +104,12 @@ class OnnxScorer:
     def scores_at(
         self, histories: csr_array, items: Int[np.ndarray, "users k"]
     ) -> Float[np.ndarray, "users k"]:
-        found = np.empty(items.shape, np.float32)
+        scores = np.empty(items.shape, np.float32)
         for rows in self._batches(len(items)):
-            given = self._rows("histories", histories[rows])
-            given["items"] = items[rows].astype(np.int64)
-            (found[rows],) = self._graphs[SCORES_AT].run(["scores"], given)
-        return found
+            inputs = self._inputs("histories", histories[rows])
+            inputs["items"] = items[rows].astype(np.int64)
+            (scores[rows],) = self._graphs[SCORES_AT].run(["scores"], inputs)
+        return scores
 
     def similarities(
         self, rows: Int[np.ndarray, " rows"], columns: Int[np.ndarray, " columns"] | None = None
@@ -133,18 +133,18 @@ class OnnxScorer:
             raise TypeError(f"{self.about['algorithm']} has no latent space")
         graph = self._graphs[LATENTS]
         parts = [
-            graph.run(["latents"], self._rows("histories", histories[rows]))[0]
+            graph.run(["latents"], self._inputs("histories", histories[rows]))[0]
             for rows in self._batches(histories.shape[0])
         ]
         return np.concatenate(parts)
 
     def _batches(self, n_users: int) -> list[slice]:
-        """Parts whose scores fit 32 MiB; at least one, empty where there is nobody."""
+        """Return slices of users whose scores fit 32 MiB; at least one slice, even for no users."""
         size = max(MIN_BATCH, BATCH_BYTES // (4 * len(self.items)))
         return [slice(start, start + size) for start in range(0, max(n_users, 1), size)]
 
-    def _rows(self, name: str, x: csr_array) -> dict[str, np.ndarray]:
-        """Rows as the graphs take them."""
+    def _inputs(self, name: str, x: csr_array) -> dict[str, np.ndarray]:
+        """Return a matrix as the inputs of a graph."""
         if x.shape[1] != len(self.items):
             raise DataError(f"{name} over {x.shape[1]} items for a model of {len(self.items)}")
         if self._exported.settings["input"] == "dense":
@@ -156,18 +156,18 @@ class OnnxScorer:
 
 
 def _session(path: Path, threads: int) -> Any:
-    """A graph ready to run."""
+    """Return a session that runs a graph."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = ERRORS_ONLY
-    # Each graph has threads of its own, which would wait for work at full speed.
+    # Each graph has its own threads, which would otherwise spin while they wait for work.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its errors have no base of their own
+    except Exception as error:  # ONNX Runtime's errors have no common base class
         reason = str(error).partition("\n")[0]
         raise ArtefactError(
             f"ONNX Runtime {onnxruntime.__version__} cannot read {path} ({reason}); upgrade "
@@ -176,7 +176,7 @@ def _session(path: Path, threads: int) -> Any:
 
 
 def _vectors(exported: Exported) -> Float[np.ndarray, "items d"] | None:
-    """A vector of length one per item, or None where the model has none."""
+    """Return a unit vector per item, or None if the model has no item vectors."""
     if exported.anchors is not None:
         return unit_vectors(exported.anchors)
     vectors = exported.item_vectors()
@@ -188,5 +188,7 @@ def load_scorer(
 ) -> OnnxScorer:
     """Read an export; see `LoadScorer`."""
     if indices:
-        raise SettingsError("an index (--index) goes with bundles; serve one by the runtime torch")
+        raise SettingsError(
+            "an index (--index) works with bundles only; serve a bundle by the runtime torch"
+        )
     return OnnxScorer(read_exported(path), version=version, threads=threads)

@@ -1,7 +1,7 @@
-"""What the service needs of a model, in whatever runtime; imports no runtime itself.
+"""The interface between the service and a model in any runtime.
 
-A runtime is a module of this folder with the function `load_scorer`, see `LoadScorer`.
-Scorers are called from one thread at a time, and never change once they are loaded.
+A runtime is a module of this folder with the function `load_scorer`, see `LoadScorer`. Scorers are
+called from one thread at a time, and never change once they are loaded.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from nearfar.core.ranking import Ranking
 from nearfar.core.vocabulary import Vocabulary
 
 Ability = Literal["explain", "similar", "latent"]
-"""What a scorer may offer beyond `top_k`: `scores_at`, `similarities` and
-`similarities_of_pools`, `latents`."""
+"""What a scorer may offer beyond `top_k`: "explain" stands for `scores_at`, "similar" for
+`similarities` and `similarities_of_pools`, "latent" for `latents`."""
 
 
 class Scorer(Protocol):
-    """A fitted model that answers, and what it answers in.
+    """A fitted model in a runtime, with what the service needs to know of it.
 
     Attributes:
-        version: which model it is; tells one from the next after a swap.
+        version: version of the model, which distinguishes it from the next after a swap.
         runtime: "torch" or "onnx".
-        items: ids of the items by position, titles where there are any.
+        items: the items by position, with titles if there are any.
         popularity: how many training users interacted with each item.
-        about: where it comes from, JSON-able; as far as known "algorithm", "kind", "created"
+        about: where the model comes from, as JSON values; if known, "algorithm", "kind", "created"
             (ISO 8601), "metrics", "data", "settings", "n_train_users", "versions".
-        abilities: which of the methods below `top_k` may be called.
-        anchors: the item anchors of PIA, in the space of `latents`, or None.
-        item_vectors: what items are compared by, less their mean and at length one; None where
-            the model holds no such vectors.
-        max_k: the most that `top_k` may be asked for; None for any number.
-        index_path: the folder of the index of its items; None without one.
-        index_k: how many items `top_k_by_index` finds as well as was measured; 0 without an index.
+        abilities: which of the methods besides `top_k` may be called.
+        anchors: the item anchors of PIA, in the space of `latents`; None without PIA.
+        item_vectors: the vectors that items are compared by, centred and of unit length; None if
+            the model has no such vectors.
+        max_k: the largest k of `top_k`; None for any.
+        index_path: folder of the index of its items; None without an index.
+        index_k: the largest k that the index is for; 0 without an index.
     """
 
     version: str
@@ -54,53 +54,52 @@ class Scorer(Protocol):
     index_k: int
 
     def top_k(self, histories: csr_array, k: int, exclude: csr_array | None = None) -> Ranking:
-        """The best k items of every history; an empty history gets what is popular.
+        """Return the best k items per history; an empty history gets the popular items.
 
         Args:
-            histories: users x items, binary float32, canonical (sorted, no doubles).
-            k: places in each row; those without a candidate hold -1 and -inf.
-            exclude: users x items, canonical: exactly the items that are no candidates of each
-                user. Who wants the history's own items left out puts them in here; None leaves
-                out nothing.
+            histories: users x items, binary float32, canonical (sorted, no duplicates).
+            k: items per user; rows with fewer candidates end in -1, with a score of -inf.
+            exclude: users x items, canonical: the items to leave out for each user, including
+                those of the history if they should be left out; None leaves out nothing.
         """
         ...
 
     def top_k_by_index(
         self, histories: csr_array, k: int, exclude: csr_array
     ) -> tuple[Ranking, Bool[np.ndarray, " users"]]:
-        """As `top_k`, of candidates that the index proposes, and who was ranked by `top_k` yet.
+        """Return the best of the items that the index proposes, and who was ranked by `top_k`.
 
-        It may be called where there is an index.
+        Needs an index. Users for whom the index proposes too few items are ranked by `top_k`.
         """
         ...
 
     def scores_at(
         self, histories: csr_array, items: Int[np.ndarray, "users k"]
     ) -> Float[np.ndarray, "users k"]:
-        """The scores of the given items for each history, comparable between histories.
+        """Return the scores of the given items per history, comparable between histories.
 
-        The logits of an autoencoder mean nothing but their differences within a history, so
-        that they come less the logarithm of the sum of their exponentials: log-probabilities.
+        Logits of an autoencoder are only comparable within a history, so their log-softmax is
+        returned.
         """
         ...
 
     def similarities(
         self, rows: Int[np.ndarray, " rows"], columns: Int[np.ndarray, " columns"] | None = None
     ) -> Float[np.ndarray, "rows columns"]:
-        """How alike items are, from -1 to 1; `columns` None stands for all items."""
+        """Return the similarities of items, from -1 to 1; `columns` None stands for all items."""
         ...
 
     def similarities_of_pools(
         self, rows: Int[np.ndarray, "users n"], columns: Int[np.ndarray, "users m"]
     ) -> Float[np.ndarray, "users n m"]:
-        """How alike each user's items are to others, the same in both directions.
+        """Return symmetric similarities between two sets of items per user.
 
-        What the position -1 has means nothing.
+        Values at the position -1 are undefined.
         """
         ...
 
     def latents(self, histories: csr_array) -> Float[np.ndarray, "users latent"]:
-        """What stands for each history at test time: the mean, through the flow if any."""
+        """Return the latent vector per history at test time: the mean, through the flow if any."""
         ...
 
 
@@ -113,14 +112,14 @@ class LoadScorer(Protocol):
         """Read a model.
 
         Args:
-            path: a bundle's folder, or an exported file.
-            version: what to call it.
-            threads: computing at most.
-            indices: folders of indices, of which the model takes its own.
+            path: folder of a bundle or of an export.
+            version: version of the model.
+            threads: threads that compute, at most.
+            indices: folders of indices; the one that belongs to the model is used.
 
         Raises:
-            ArtefactError: it is damaged, or none of this runtime's.
-            SettingsError: the runtime has no use for indices.
+            ArtefactError: the model is damaged, or is not of this runtime.
+            SettingsError: indices are given, and the runtime cannot use any.
             MissingExtraError: the runtime is not installed.
         """
         ...
