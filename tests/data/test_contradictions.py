@@ -120,7 +120,7 @@ def test_columns_that_speak_against_no_row_are_not_told(
     ("values", "said", "n"),
     [
         (["paid", "refunded", "", ""], "'financial_status' is empty (", 2),
-        (["paid", "partially_refunded"], "'financial_status' is 'partially_refunded' (--kind-w", 1),
+        (["paid", "partially_refunded"], "'financial_status' is 'partially_refunded' (in a log, --kind-w", 1),
         (["paid", "uninstall"], "'financial_status' is 'uninstall' (", 1),
         (["paid", "ad_impression"], "'financial_status' is 'ad_impression' (", 1),
     ],
@@ -196,3 +196,45 @@ def test_a_pipeline_counts_them_over_all_files(tmp_path: Path) -> None:
     assert events.height == 4
     assert sum(report.contradictions.values()) == 2
     assert any("'transaction_type' is 'return'" in line for line in report.losses())
+
+
+def test_a_row_is_left_out_for_one_reason_and_contradicts_only_if_it_counts(tmp_path: Path) -> None:
+    path = tmp_path / "orders.csv"
+    path.write_text(
+        "customer_id,sku,order_status,amount\n"
+        "1,a,completed,5\n2,a,completed,5\n1,b,completed,-5\n"
+        ",b,cancelled,5\n,b,partly returned,-5\n,,,\n2,b,cancelled,5\n"
+    )
+    read = nf.read_log(path, drop_bad_rows=True).read
+    assert sum(read.left_out.values()) == read.n_rows - read.n_kept == 4
+    assert [n for what, n in read.contradictions.items() if "'amount'" in what] == [1]
+    assert not any("'order_status'" in what for what in read.contradictions)
+
+
+def test_a_folder_that_names_a_hint_may_hold_nested_columns(tmp_path: Path) -> None:
+    (tmp_path / "state=CA").mkdir()
+    frame = pl.DataFrame({"user": [1, 2], "cart": [[{"item": 5}], [{"item": 6}]]})
+    frame.write_parquet(tmp_path / "state=CA" / "part.parquet")
+    assert nf.read_log(tmp_path).n_events == 2
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pl.Series([1, 2], dtype=pl.Duration("us")),
+        pl.Series([b"\xff\xfe", b"a"], dtype=pl.Binary),
+        pl.Series([None, None], dtype=pl.Time),
+        pl.Series([object(), object()], dtype=pl.Object),
+    ],
+    ids=["duration", "binary", "time", "object"],
+)
+def test_a_column_that_is_not_needed_may_have_any_type(values: pl.Series) -> None:
+    frame = pl.DataFrame({"user": [1, 2], "item": [5, 6], "total_watch_time": values})
+    assert nf.read_log(frame).n_events == 2
+
+
+def test_a_sale_counts_although_the_kinds_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("user,item,event_type\n1,a,sold\n2,a,view\n2,b,refund\n")
+    log = nf.read_log(path, kind="event_type")
+    assert log.n_events == 2

@@ -347,7 +347,7 @@ class TestBadInput:
 
     def test_a_folder_of_something_else(self, tmp_path):
         (tmp_path / "photo.jpg").write_bytes(b"x")
-        with pytest.raises(DataError, match=r"no data in a known format \(it holds photo.jpg\)"):
+        with pytest.raises(DataError, match=r"no data in a known format \(it has photo.jpg\)"):
             read_log(tmp_path)
 
     def test_a_folder_of_different_tables(self, tmp_path):

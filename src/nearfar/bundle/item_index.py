@@ -6,7 +6,7 @@ recommended. Where too few are left, the whole catalogue is ranked.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -196,19 +196,21 @@ def _isin_sorted(values: np.ndarray, ascending: np.ndarray) -> Bool[np.ndarray, 
     return ascending[places] == values
 
 
-def check_index(index: ItemIndex | None, bundle: Bundle) -> None:
-    """Check that an index, if any, belongs to a bundle.
+def index_of(bundle: Bundle, index: ItemIndex | None) -> ItemIndex | None:
+    """Return an index, if any, that ranks with the model of a bundle.
 
     Raises:
         DataError: the index belongs to another bundle.
     """
     if index is None or index.model is bundle.model:
-        return
+        return index
     if index.fingerprint != fingerprint(bundle.model):
         raise DataError(
             f"the index is of another bundle ({describe_bundle(index.about)}); read the one of "
             "this bundle by nf.load_index(path, bundle)"
         )
+    # Equal item vectors do not make equal models: encoder, popularity and device may differ.
+    return replace(index, model=bundle.model)
 
 
 def describe_bundle(about: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from nearfar.bundle.bundle import Bundle, check_bundle
 from nearfar.bundle.candidate_items import CandidateItems, Ids, candidate_items
 from nearfar.bundle.histories import histories_from_items
 from nearfar.bundle.history_file import HistoryChunk
-from nearfar.bundle.item_index import ItemIndex, check_index
+from nearfar.bundle.item_index import ItemIndex, index_of
 from nearfar.bundle.match_items import match_items
 from nearfar.bundle.writers import check_output, open_writer
 from nearfar.core.arguments import told_in_words
@@ -127,7 +127,7 @@ def recommend(
     candidates = candidate_items(bundle, allow, deny, rerank)
     if not issparse(histories):
         histories = _read_lists(bundle, histories)
-    check_index(index, bundle)
+    index = index_of(bundle, index)
     histories = csr_array(histories)
     ranking, n_by_index = _rank(bundle, histories, k, exclude_seen, candidates, batch_size, index)
     return Recommendations(
@@ -244,7 +244,7 @@ def recommend_to_file(
     if k < 1:
         raise DataError(f"k is {k}; it must be at least 1")
     candidates = candidate_items(bundle, allow, deny, rerank)
-    check_index(index, bundle)
+    index = index_of(bundle, index)
     n_users = n_rows = n_unknown = n_empty = n_by_index = 0
     step = max(1, ROWS_AT_ONCE // k)
     with open_writer(out, formulas=formulas) as writer:

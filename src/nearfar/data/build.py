@@ -85,13 +85,14 @@ class LogBuilder:
             if rows[column].null_count() and dropped is None:
                 raise missing_value(self.name, first + _first(rows[column].is_null()), column)
         self._has_bad_rows |= dropped is not None and bool(dropped.any())
+        numbers = np.arange(first, first + rows.height)
+        if dropped is not None:  # so that no row is left out, and counted, for two reasons
+            rows, numbers = rows.filter(~dropped), numbers[~dropped.to_numpy()]
         rows, no_event = self._event_judge.read(rows)
+        rows = count_contradictions(rows, no_event, self.report)
+        keep = self._keep_mask(rows, numbers, no_event)
         if no_event is not None:
-            dropped = no_event if dropped is None else dropped | no_event
-        rows = count_contradictions(rows, dropped, self.report)
-        keep = self._keep_mask(rows, first, dropped)
-        if dropped is not None:
-            rows, keep = rows.filter(~dropped), keep.filter(~dropped)
+            rows, keep = rows.filter(~no_event), keep.filter(~no_event)
         coded = rows.with_columns(
             self._users.encode(rows["user"]).alias("user"),
             self._items.encode(rows["item"]).alias("item"),
@@ -99,11 +100,19 @@ class LogBuilder:
         )
         self._blocks.append(coded if keep.all() else coded.filter(keep))
 
-    def _keep_mask(self, rows: pl.DataFrame, first: int, dropped: pl.Series | None) -> pl.Series:
-        """Return a mask of the rows to keep; refuse or drop bad rows that the filters keep."""
+    def _keep_mask(
+        self, rows: pl.DataFrame, numbers: np.ndarray, no_event: pl.Series | None
+    ) -> pl.Series:
+        """Return a mask of the rows to keep; refuse or drop bad rows that the filters keep.
+
+        Args:
+            rows: the rows.
+            numbers: their row numbers in the file.
+            no_event: mask of the rows that are left out anyway.
+        """
         optional = [pl.col(c).cast(t) for c, t in OPTIONAL.items() if c in rows.columns]
         mask = row_mask(rows.with_columns(optional), self.filters, self.name)
-        unfiltered = pl.repeat(True, rows.height, eager=True) if dropped is None else ~dropped
+        unfiltered = pl.repeat(True, rows.height, eager=True) if no_event is None else ~no_event
         keep = unfiltered if mask is None else unfiltered & mask.fill_null(False)
         for column in OPTIONAL:
             if column not in rows.columns:
@@ -120,7 +129,8 @@ class LogBuilder:
             if not bad.any():
                 continue
             if self._bad_rows != "drop":
-                raise self._bad_value_error(column, values, _first(bad), first)
+                at = _first(bad)
+                raise self._bad_value_error(column, values[at], int(numbers[at]))
             self._has_bad_rows = True
             self.report.left_out[f"the {column} is missing or negative"] += int(bad.sum())
             keep = keep & ~bad
@@ -138,11 +148,11 @@ class LogBuilder:
                 self._has_no_events = True
                 self.report.left_out[reason] += n_rows
 
-    def _bad_value_error(self, column: str, values: pl.Series, at: int, first: int) -> DataError:
-        if values[at] is None:
-            return missing_value(self.name, first + at, column)
+    def _bad_value_error(self, column: str, value: float | None, row: int) -> DataError:
+        if value is None:
+            return missing_value(self.name, row, column)
         return DataError(
-            f"{self.name}, row {first + at}: the {column} is {values[at]:g}; a number of at least "
+            f"{self.name}, row {row}: the {column} is {value:g}; a number of at least "
             f"0 was expected; leave such rows out with --min-{column} 0 or {DROP}"
         )
 

@@ -7,7 +7,7 @@ import re
 import polars as pl
 
 from nearfar.core import identity
-from nearfar.data.event_words import NO, NO_EVENT_KINDS, YES
+from nearfar.data.event_words import AMBIGUOUS_KINDS, NO, NO_EVENT_KINDS, YES
 from nearfar.tables.columns import OPTIONS
 from nearfar.tables.contradiction_columns import (
     CONTRADICTION_PREFIX,
@@ -25,7 +25,7 @@ MOST_VALUES = 8
 MOST_WORDS = 10_000
 """A column with more distinct values does not hold kinds of events."""
 LONGEST_KIND = 40
-WEIGH_KINDS = "--kind-weights leaves out the kinds that it does not name"
+WEIGH_KINDS = "in a log, --kind-weights leaves out the kinds that it does not name"
 REMOVE_ROWS = "if this undoes the event, remove these rows before reading"
 
 
@@ -104,6 +104,11 @@ def _no_event_kinds(name: str, values: pl.Series) -> dict[str, int]:
     no_events = [(v, n) for v, n in counts.iter_rows() if plain_name(v) in NO_EVENT_KINDS]
     hint = _option_hint("kind", name)
     messages = {f"{name!r} is {v!r} ({hint})": n for v, n in no_events[:MOST_VALUES]}
+    messages |= {
+        f"{name!r} is {v!r} ({REMOVE_ROWS})": n
+        for v, n in counts.iter_rows()
+        if plain_name(v) in AMBIGUOUS_KINDS
+    }
     if n_others := sum(n for _, n in no_events[MOST_VALUES:]):
         messages[f"{name!r} has other such words ({hint})"] = n_others
     return messages

@@ -26,11 +26,13 @@ NO_EVENT_WORDS = frozenset(
 """Kinds of events that are no interactions, in the form of `plain_name`."""
 NO_EVENT_KINDS = NO_EVENT_WORDS | frozenset(
     words(
-        "down negative bad rejected declined voided void expired unpaid notrecommended uninstall "
-        "uninstalled sell sold dropped withdrawn"
+        "down negative bad rejected declined voided void unpaid notrecommended uninstall "
+        "uninstalled sell withdrawn"
     )
 )
 """`NO_EVENT_WORDS` and words that mean the same in a column of kinds only ("sell", "down")."""
+AMBIGUOUS_KINDS = frozenset(words("sold dropped expired"))
+"""Kinds that are no interactions in some logs and interactions in others: rows are kept."""
 YES = frozenset((
     "1", "1.0", "true", "t", "yes", "y", "x", "\u2713",
     "wahr", "vrai", "verdadero", "verdadeiro", "vero", "waar", "prawda", "sann", "sandt", "истина",

@@ -87,7 +87,8 @@ class NestedTable(DerivedTable):
     def tolerate(self, columns: Collection[str]) -> None:
         """Allow values of any type in columns."""
         self.lenient = frozenset(columns)
-        self.table.tolerate({self._places[column].root for column in columns})
+        places = (self._places.get(column) for column in columns)
+        self.table.tolerate({place.root for place in places if place is not None})
 
     @property
     def remarks(self) -> Sequence[str]:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -148,7 +148,7 @@ class RowReader:
             return self._numbers.read(role.name, values, column)
         if role.kind == "any" or (role.kind == "tags" and isinstance(values.dtype, pl.List)):
             return Parsed(values, pl.repeat(False, len(values), eager=True), "a list was expected")
-        if role.kind == "hint" and values.dtype.is_nested():
+        if role.kind == "hint" and not _has_text(values.dtype):
             values = pl.repeat(None, len(values), dtype=pl.String, eager=True)
         elif role.kind == "hint" and values.dtype.is_numeric():
             values = _signs(values)
@@ -261,6 +261,12 @@ class RowReader:
         text = values.cast(pl.String).str.strip_chars()
         text = _null_where(text == "", text)
         return Parsed(text, pl.repeat(False, len(text), eager=True), "text was expected")
+
+
+def _has_text(dtype: pl.DataType) -> bool:
+    """Return whether the values of a type can be read as text."""
+    plain = (pl.String, pl.Categorical, pl.Enum, pl.Boolean, pl.Date, pl.Datetime, pl.Null)
+    return dtype.is_numeric() or dtype.base_type() in plain
 
 
 def _signs(numbers: pl.Series) -> pl.Series:

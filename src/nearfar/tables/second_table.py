@@ -51,13 +51,15 @@ class SecondHeader:
         Args:
             frame: the block; repetitions of the first line are emptied.
             first_row: the number of the block's first row.
-            gaps: the numbers of the rows below a blank line.
+            gaps: the numbers of the rows below a blank line; ignored if they are most rows.
 
         Raises:
             DataError: a row is such a header; the message has its number.
         """
         texts = [frame[c] for c in frame.columns[:2] if frame[c].dtype == pl.String]
         below_gap = {row - first_row for row in gaps}
+        if 2 * len(below_gap) > frame.height:  # doubled line ends
+            below_gap = set()
         if frame.to_series(0).null_count():
             empty = frame.select(pl.all_horizontal(pl.all().is_null())).to_series()
             below_gap |= {at + 1 for at in empty.arg_true()}

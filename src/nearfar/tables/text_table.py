@@ -54,7 +54,7 @@ class TextTable(TableReader):
     def blocks(
         self, selected: Sequence[str], numbers: Numbers | None = None
     ) -> Iterator[tuple[pl.DataFrame, int]]:
-        n_headers = n_rows = 0
+        n_headers = n_rows = n_gaps = 0
         gaps: list[int] = []
         second_header = SecondHeader(self.where, self.columns) if self._dialect.header else None
         for frame, first_row in read_blocks(
@@ -72,7 +72,9 @@ class TextTable(TableReader):
             if second_header is not None:
                 is_header = self._repeated_headers(frame, first_row)
                 rows = frame if is_header is None else _emptied(frame, is_header)
-                second_header.refuse(rows, first_row, gaps)
+                second_header.refuse(rows, first_row, gaps[n_gaps:])
+                # The last gap may be above the first row of the next block.
+                n_gaps = max(len(gaps) - 1, 0)
             yield frame if is_header is None else frame.filter(~is_header), first_row - n_headers
             n_headers += 0 if is_header is None else int(is_header.sum())
         lines = f"{self._dialect.n_skipped:,} lines before the header"

@@ -112,8 +112,9 @@ class Loader:
         for path in self._settings.indices:
             if path not in used:
                 raise ArtefactError(
-                    f"{path} is the index of no bundle that is served, or of one before it was "
-                    "trained again or extended; build it again: nearfar index BUNDLE --out INDEX"
+                    f"{path} is the index of no bundle that is served: the bundle may have been "
+                    "trained again or extended (build the index again: nearfar index BUNDLE --out "
+                    "INDEX), or another --index serves it already"
                 )
 
     async def watch(self) -> None:
