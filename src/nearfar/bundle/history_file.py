@@ -27,6 +27,7 @@ from nearfar.tables.columns import HISTORY_ROLES, PLAIN_ROLES, Columns
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.report import ReadReport
 from nearfar.tables.rows import TableRows
+from nearfar.tables.rules import RowRules
 from nearfar.tables.table import ReadOptions, open_table, read_rows
 
 CHUNK_USERS = 16_384
@@ -84,7 +85,7 @@ def read_histories(
     if chunk_users < 1:
         raise DataError(f"chunk_users is {chunk_users}; it must be at least 1")
     path = Path(path)
-    options = options or ReadOptions()
+    options = options or ReadOptions(rules=RowRules(has_options=False))
     report = report or ReadReport(str(path))
     suffix = PurePath(path.name.removesuffix(".gz")).suffix.lower()
     if suffix not in (*TABLES, *JSON_LINES):

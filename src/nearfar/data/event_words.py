@@ -11,7 +11,7 @@ NO_EVENT_WORDS = frozenset(
         "ordercancelled removefromcart removefrombasket removefromwishlist remove removed "
         "productremoved delete deleted unlike dislike disliked downvote thumbsdown unfollow "
         "unfavorite unfavourite unsubscribe notinterested hide skip skipped voided chargeback "
-        "failed abandoned "
+        "failed abandoned creditnote creditmemo "
         "retoure retouren retourniert rückgabe rueckgabe zurückgegeben storno storniert "
         "stornierung "
         "erstattung erstattet rückerstattung gutschrift gelöscht entfernt abgebrochen devolución "
