@@ -120,7 +120,11 @@ def test_columns_that_speak_against_no_row_are_not_told(
     ("values", "said", "n"),
     [
         (["paid", "refunded", "", ""], "'financial_status' is empty (", 2),
-        (["paid", "partially_refunded"], "'financial_status' is 'partially_refunded' (in a log, --kind-w", 1),
+        (
+            ["paid", "partially_refunded"],
+            "'financial_status' is 'partially_refunded' (in a log, --kind-w",
+            1,
+        ),
         (["paid", "uninstall"], "'financial_status' is 'uninstall' (", 1),
         (["paid", "ad_impression"], "'financial_status' is 'ad_impression' (", 1),
     ],

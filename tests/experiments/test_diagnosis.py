@@ -39,7 +39,7 @@ def test_a_bundle_or_several_are_diagnosed_and_printed(split: nf.Split, bundle: 
 def test_what_cannot_be_diagnosed_is_refused(split: nf.Split, bundle: nf.Bundle) -> None:
     with pytest.raises(SettingsError, match=r"a is a Autoencoder; .*Bundle\.of"):
         nf.diagnose({"a": bundle.model}, split)  # pyright: ignore[reportArgumentType]
-    with pytest.raises(SettingsError, match="no instrument 'helth'; there are alignment"):
+    with pytest.raises(SettingsError, match="unknown instrument 'helth'; expected alignment"):
         nf.diagnose(bundle, split, only=["helth"])
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from nearfar.abtest.assignment import read_experiment
 from nearfar.core.errors import DataError, SettingsError
@@ -44,7 +45,8 @@ def test_the_arms_share_the_active_users_and_each_gets_what_it_would_get_anyway(
         assert score_daily(pipeline, last).already
         parts.append(rows)
     both = pl.concat(parts).sort("user", "rank")
-    assert both.equals(everyone.sort("user", "rank"))
+    # Scores are equal to rounding: products of another number of users may add in another order.
+    assert_frame_equal(both, everyone.sort("user", "rank"), rel_tol=1e-5)
 
 
 def test_a_day_is_scored_anew_when_the_weights_move_users(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def test_means_intervals_and_the_order_of_section_4_2(monkeypatch: pytest.Monkey
         return {s.row.label: CohortNumbers(found[s.row.label][seed], 0.5 + seed / 10, 0.25)
                 for s in summaries}  # fmt: skip
 
-    monkeypatch.setattr(module, "_numbers", numbers)
+    monkeypatch.setattr(module, "_measure_cohorts", numbers)
     summaries: Any = [
         SimpleNamespace(row=SimpleNamespace(label=label), measured={0: None, 1: None})
         for label in found
