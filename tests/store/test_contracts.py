@@ -137,7 +137,11 @@ def test_a_good_log_holds_with_the_defaults() -> None:
 @pytest.mark.parametrize(
     ("share", "told", "spoilt"),
     [
-        ("missing", r"2\.50% of rows are missing, at most 1\.00%", {"user": None}),
+        (
+            "missing",
+            r"2\.50% of rows have a missing value; at most 1\.00%",
+            {"user": None},
+        ),
         ("unusable", r"2\.50% of rows are unusable", {"rating": -1.0}),
         ("misdated", r"2\.50% of rows are misdated", {"timestamp": LATER + timedelta(days=1)}),
     ],
@@ -172,7 +176,7 @@ def test_repeats_and_the_total_have_their_limits() -> None:
         twice, SINCE, UNTIL, now=LATER
     )
     assert_frame_equal(accepted.events, frame)
-    with pytest.raises(DataError, match=r"are rejected, at most 5\.00% may be"):
+    with pytest.raises(DataError, match=r"are rejected; at most 5\.00% may"):
         Contract(max_repeated_share=0.2, max_rejected_share=0.05).check(
             twice, SINCE, UNTIL, now=LATER
         )
@@ -307,7 +311,7 @@ def test_every_setting_is_documented() -> None:
 def test_an_accepted_check_fails_without_stopping_the_job() -> None:
     frame, since, until = daily([100] * 20 + [350])
     with pytest.raises(
-        BrokenContractError, match=r"max_volume_ratio 3\).*go on this once with --accept volume"
+        BrokenContractError, match=r"max_volume_ratio 3\).*continue this once with --accept volume"
     ) as caught:
         Contract().check(frame, since, until, now=LATER)
     assert caught.value.report.checks == ["volume"]

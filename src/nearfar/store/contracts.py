@@ -72,7 +72,12 @@ class BrokenContractError(DataError):
             )
         last = date.fromisoformat(report.until) - timedelta(days=1)
         options = " ".join(f"--accept {check}" for check in report.checks)
-        remedy = f"; if that is right, go on this once with {options}" if options else ""
+        remedy = (
+            f"; if that is right, continue this once with {options}, or change the limit under "
+            "[contract]"
+            if options
+            else ""
+        )
         super().__init__(
             f"events of {report.since} to {last}: {'; '.join(report.broken)}{rejected}{remedy}"
         )
@@ -224,7 +229,8 @@ class Contract(Settings):
         for name, share in shares.items():
             limit = 1.0 if name == EMPTY else getattr(self, f"max_{name}_share")
             if share > limit:
-                text = f"{share:.2%} of rows are {name}, at most {limit:.2%} may be"
+                problem = "have a missing value" if name == "missing" else f"are {name}"
+                text = f"{share:.2%} of rows {problem}; at most {limit:.2%} may"
                 failures.append((name, f"{text} (max_{name}_share)"))
         for day, typical in usual.items():
             n, low, high = daily[day], self.min_volume_ratio, self.max_volume_ratio
