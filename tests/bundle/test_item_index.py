@@ -319,7 +319,9 @@ def test_wrong_settings_are_refused() -> None:
     with pytest.raises(DataError, match="no history has an item"):
         build_index(bundle, csr_array((3, N_ITEMS), dtype=np.float32))
     for kind in ("constant", "item_item"):
-        with pytest.raises(SettingsError, match=r"no inner products .* recommend without an index"):
+        with pytest.raises(
+            SettingsError, match=r"not inner products .* recommend without an index"
+        ):
             build_index(make_bundle(kind))
     broken = make("linear folding")
     broken.item_factors[3, 0] = np.nan
@@ -367,7 +369,7 @@ def test_damaged_foreign_and_stale_indices_are_refused(
     refused("does not exist", where=tmp_path / "none")
     (tmp_path / "folder").mkdir()
     refused("is not a nearfar index.*nearfar index BUNDLE", where=tmp_path / "folder")
-    refused("no inner products", make_bundle("item_item"))
+    refused("not inner products", make_bundle("item_item"))
     refused("index of another bundle .*ease of 400 items", bundle_of(make("ties and doubles")))
     stale = bundle_of(make("linear folding"))
     stale.model.item_bias[7] += 1  # as by training again, or new items' exposure

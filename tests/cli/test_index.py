@@ -76,7 +76,7 @@ def test_what_is_wrong_is_told(work: Path, index: Path, fails, tmp_path: Path) -
     assert "an index does not pay here" in told
     for kind in ("pop", "ease"):
         told = fails("index", work / kind, "--out", out)
-        assert "no inner products" in told
+        assert "not inner products" in told
         assert "recommend without an index" in told
     assert "recall is 1.5" in fails("index", work / "pia", "--out", out, "--recall", "1.5")
     assert "does not exist" in fails("index", work / "nothing", "--out", out)

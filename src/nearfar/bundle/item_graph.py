@@ -83,7 +83,7 @@ def require_inner_products(model: Model) -> InnerProducts:
     products = InnerProducts.of(model)
     if products is None:
         raise SettingsError(
-            f"scores of a model of kind {type(model).__name__} are no inner products of users and "
+            f"scores of this model ({type(model).__name__}) are not inner products of users and "
             "items, so it cannot have an index: recommend without an index, or give a bundle of an "
             "autoencoder or a factor model"
         )

@@ -41,6 +41,6 @@ def test_inner_products_are_scores(kind: str, tmp_path: Path) -> None:
 
 
 def test_a_model_without_vectors_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="kind ItemItem are no inner products"):
+    with pytest.raises(SettingsError, match=r"\(ItemItem\) are not inner products"):
         Embeddings().write(make_bundle("item_item"), tmp_path / "v")
     assert not (tmp_path / "v").exists()

@@ -42,7 +42,7 @@ class Embeddings(Export):
         products = InnerProducts.of(model)
         if products is None:
             raise SettingsError(
-                f"scores of a model of kind {type(model).__name__} are no inner products of users "
+                f"scores of this model ({type(model).__name__}) are not inner products of users "
                 "and items; give a bundle of an autoencoder or a factor model"
             )
         arrays = {"items": products.item_vectors()}
