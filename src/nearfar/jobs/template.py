@@ -12,94 +12,95 @@ from nearfar.core.files import atomic_file
 
 HEAD = """\
 ## A nearfar pipeline. Paths start from this file's folder; ${NAME} is an environment variable.
-## What is commented out by one # is the default, by two an example or a remark.
+## A line with one # shows a default. A line with two # is an example or a remark.
 
-registry = "registry"                # versions of the model, the pointer, what happened
-## metrics_file = "nearfar.prom"     # for Prometheus' node exporter
+registry = "registry"                # model versions, the current one, and the events of jobs
+## metrics_file = "nearfar.prom"     # for the node exporter of Prometheus
 
 """
 SOURCE = """\
 [source]                             # where events come from
-kind = "parquet"                     # a file or folder; of folders called date=YYYY-MM-DD or
-##                                   # YYYY-MM-DD only those of the window are read
-path = "events"                      # or "s3://bucket/events", any address that fsspec knows
-## kind = "csv"                      # text: CSV, TSV or JSON lines, by its name and its start
+kind = "parquet"                     # a file or folder; of folders named date=YYYY-MM-DD or
+##                                   # YYYY-MM-DD only those in the window are read
+path = "events"                      # or "s3://bucket/events", or any other URL of fsspec
+## kind = "csv"                      # text: CSV, TSV or JSON lines, recognised by name and content
 ## kind = "sql"
 ## url = "postgresql+psycopg://reader:${DB_PASSWORD}@host/db"
 ## table = "events"
 ## columns = { user = "customer_id", item = "sku", timestamp = "at", weight = "quantity" }
 ## columns = { user = "customer_id", item = "sku", timestamp = "at", kind = "event" }
-##                                   # recognised by usual names where not given; rows that say that
-##                                   # nothing happened (event impression or refund, clicked 0) are
-##                                   # left out and counted: kind = "" and outcome = "" keep them
-##                                   # kind csv has item_separator too: of items in one cell
+##                                   # columns that are not set are recognised by their usual names;
+##                                   # rows that are not interactions (event impression or refund,
+##                                   # clicked 0) are left out and counted; kind = "" and
+##                                   # outcome = "" keep them; kind = "csv" also has item_separator,
+##                                   # for several items in one cell
 
 """
 SINK = """\
 [sink]                               # where recommendations go
 kind = "parquet"
-path = "recommendations"             # date=YYYY-MM-DD folders, swapped whole
+path = "recommendations"             # date=YYYY-MM-DD folders, replaced atomically
 ## kind = "sql"
 ## url = "sqlite:///recommendations.db"
 ## table = "recommendations"
 
 """
 ITEMS = """\
-## [items]                           # titles, for who looks at a version or is served by it
+## [items]                           # titles, for reports and the service
 ## path = "items.csv"                # CSV, Parquet or an SQLite file (with table = "products")
-## item = "item"                     # its columns; by default recognised by their names
+## item = "item"                     # its columns; by default recognised by their usual names
 ## title = "title"
 ## genres = "genres"
-## encoding = "latin-1"              # of a text file that is not UTF-8
-## features = ["genres"]             # add items that came since the training, by these columns
-## exposure = 1.0                    # how often they are recommended, relative to known ones
+## encoding = "latin-1"              # for a text file that is not UTF-8
+## features = ["genres"]             # add items newer than the training, by these columns
+## exposure = 1.0                    # how often new items are recommended, relative to known ones
 
 """
 REST = """\
-[algorithm]                          # as in nearfar train
+[algorithm]                          # settings as in nearfar train
 kind = "multvae"
-## alignment = { kind = "pia", weight = 1.0 }  # the paper's own term; see docs/production.md
+## alignment = { kind = "pia", weight = 1.0 }  # the paper's term; see docs/production.md
 
 [train]
-# every_days = 7                     # a training is due when the last one is so old
-# window_days = 90                   # the paper's three months
-## held_out = 0.1                    # share of users that no version is trained on, half for the
-##                                   # gates; by default chosen at the first training (.05 to .2)
-# holdout_days = 7                   # their last days' items are the targets
-# warm_start = false                 # go on from the published version's weights
-# publish = true                     # make a version current as soon as it passed the gates
+# every_days = 7                     # days between trainings
+# window_days = 90                   # days of events to train on: the paper's three months
+## held_out = 0.1                    # share of users that are never trained on, half of them for the
+##                                   # gates; by default set at the first training (.05 to .2)
+# holdout_days = 7                   # the items of their last days are the targets
+# warm_start = false                 # start from the weights of the published version
+# publish = true                     # publish a version as soon as it passes the gates
 # filters = { min_user = 0, min_item = 0 }
-## filters = { max_user = 300 }      # leave users with more items out of the training: robots
-## kind_weights = "view=1,click=2,buy=5"  # of the source's column of kinds; others are left out
-## weights = "linear"                # or log, none: what weights are in training; by default
-##                                   # linear where columns.weight is there, as in nearfar train
-##                                   # with --weight-column
-## repeats = "max"                   # or sum: of several events of one user and item
-# track = []                         # ["mlflow:mlruns"]: log trainings; or tensorboard:DIR, wandb
+## filters = { max_user = 300 }      # leave out robots: users with more items
+## kind_weights = "view=1,click=2,buy=5"  # by the column of kinds; other kinds are left out
+## weights = "linear"                # or log, none: how weights are used in training; by default
+##                                   # linear if columns.weight is set, as in nearfar train with
+##                                   # --weight-column
+## repeats = "max"                   # or sum: the weight of repeated events of a user and item
+# track = []                         # log trainings to: ["mlflow:mlruns"]; tensorboard:DIR; wandb
 # seed = 0
-# device = "auto"                    # or cpu, cuda; of scoring too
-# precision = "float32"              # or bfloat16: faster where the processor is made for it
-# checkpoint_seconds = 60.0          # at most so long between checkpoints; 0: after every step
-# exports = []                       # ["onnx"]: for nearfar serve --registry --runtime onnx
+# device = "auto"                    # or cpu, cuda; for scoring too
+# precision = "float32"              # or bfloat16: faster on processors with bfloat16 products
+# checkpoint_seconds = 60.0          # longest time between checkpoints; 0: after every step
+# exports = []                       # ["onnx"] for nearfar serve --registry --runtime onnx
 
 [score]
-# active_days = 28                   # users with an event in so many days
+# active_days = 28                   # score users with an event in this many days
 # k = 20
-# exclude_seen = true                # leave out the user's items of the window
+# exclude_seen = true                # leave out items that the user had in the window
 # deny = []                          # ids of items that are never recommended
-## deny_file = "deny.txt"            # the same, an id a line; read at every scoring
+## deny_file = "deny.txt"            # a file with one id per line; read at every scoring
 ## rerank = { kind = "mmr", diversity = 0.3 }  # or dpp, calibrated; see guide/reranking.md
 ## rules = "rules.toml"              # boosts, pins, exclusions, quotas; read at every scoring
-# candidates = 10                    # for each place of a list that is re-ranked
-# part_users = 20000                 # a killed run goes on after its last part
-## experiment = "test.toml"          # an A/B test, as for nearfar abtest:
-## arm = "control"                   # score the users of this arm alone
+# candidates = 10                    # per place of a re-ranked list
+# part_users = 20000                 # users per part; a killed run continues after its last part
+## experiment = "test.toml"          # an A/B test, as for nearfar abtest;
+## arm = "control"                   # score only the users of this arm
 
-[gates]                              # relative to the current version, on the same users
+[gates]                              # a new version against the current one, on the same users
 # max_ndcg_drop = 0.02
 # min_over_popularity = 0.0
 # max_coverage_drop = 0.2
-# max_group_drop = 0.1               # of users by activity
+# max_group_drop = 0.1               # of any group of users by activity
 # min_group_users = 100              # smaller groups are not judged
 # max_catalogue_change = 0.5
 # max_activity_change = 0.5
@@ -107,21 +108,21 @@ kind = "multvae"
 # min_users = 10                     # held-out users; the first version passes with fewer
 
 [retention]                          # by default everything is kept
-## days = 90                         # published days of recommendations
-## versions = 12                     # of the model; current and rollback's always stay
+## days = 90                         # days of published recommendations to keep
+## versions = 12                     # model versions to keep; the current and the previous one stay
 
-[contract]                           # what events must be; the rest goes to registry/quarantine
+[contract]                           # limits for events; rejected rows go to registry/quarantine
 # max_missing_share = 0.01
 # max_unusable_share = 0.01
 # max_misdated_share = 0.05
 # max_repeated_share = 0.1
 # max_rejected_share = 0.1
-# clock_tolerance_seconds = 300.0    # how far ahead of this machine's clock an event may be
-# min_volume_ratio = 0.3             # of a day, to the median of the days before
+# clock_tolerance_seconds = 300.0    # how far an event may be ahead of this machine's clock
+# min_volume_ratio = 0.3             # events of a day, relative to the median of the days before
 # max_volume_ratio = 3.0
-# volume_days = 1                    # how many last days are looked at so
-# median_days = 28                   # how many days before make the median
-# min_median_days = 7                # with fewer, a day is not looked at
+# volume_days = 1                    # number of latest days that are checked in this way
+# median_days = 28                   # number of days before, for the median
+# min_median_days = 7                # with fewer days before, a day is not checked
 """
 TEMPLATE = HEAD + SOURCE + SINK + ITEMS + REST
 
