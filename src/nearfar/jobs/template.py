@@ -64,8 +64,8 @@ kind = "multvae"
 [train]
 # every_days = 7                     # days between trainings
 # window_days = 90                   # days of events to train on: the paper's three months
-## held_out = 0.1                    # share of users that are never trained on, half of them for the
-##                                   # gates; by default set at the first training (.05 to .2)
+## held_out = 0.1                    # share of users that are never trained on, half of these for
+##                                   # the gates; by default set at the first training (.05 to .2)
 # holdout_days = 7                   # the items of their last days are the targets
 # warm_start = false                 # start from the weights of the published version
 # publish = true                     # publish a version as soon as it passes the gates
