@@ -189,7 +189,7 @@ def test_an_empty_first_file_decides_nothing(tmp_path: Path) -> None:
 def test_paths_that_hold_nothing_are_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist; give the path"):
         read_logs(tmp_path / "none", DONE)
-    with pytest.raises(DataError, match="has no table"):
+    with pytest.raises(DataError, match="holds no table"):
         read_logs(tmp_path, DONE)
     (tmp_path / "x.parquet").write_text("no")
     with pytest.raises(DataError, match="damaged Parquet file"):

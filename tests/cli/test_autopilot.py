@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nearfar.cli.main import run
-from nearfar.experiments.autopilot import fitting, pace
+from nearfar.experiments.autopilot import fitting, time_budget
 from nearfar.experiments.autopilot.search import FamilySearch
 from tests.experiments.autopilot.cases import ProcessorTime
 from tests.train.test_trackers import events_of
@@ -20,7 +20,7 @@ LINEAR = ["--only", "popularity,ease,edlae", "--minutes", "0.03"]
 
 @pytest.fixture(autouse=True)
 def processor_time(monkeypatch) -> None:
-    for module in (fitting, pace):
+    for module in (fitting, time_budget):
         monkeypatch.setattr(module, "time", ProcessorTime)
 
 

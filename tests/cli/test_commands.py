@@ -235,7 +235,7 @@ def test_a_bundle_is_not_written_over_what_is_not_one(work: Path, fails, tmp_pat
         (["train", "ease", "--set", "l3=1", "--data", "x", "--out", "y"], "did you mean 'l2'"),
         (["train", "ease", "--set", "l2=-1", "--data", "x", "--out", "y"], "l2 is -1"),
         (["train", "ease", "--data", "no-such-file.csv", "--out", "y"], "no-such-file.csv"),
-        (["data", "inspect", "no-such-file.csv"], "neither a path"),
+        (["data", "inspect", "no-such-file.csv"], "neither an existing path nor a data set"),
         (["data", "fetch", "ml-100"], "did you mean 'ml-100k'"),
         (["recommend", "no-bundle", "--items", "1"], "no-bundle"),
         (["evaluate", "no-bundle", "--data", "no-split"], "no-split"),
