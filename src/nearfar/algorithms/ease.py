@@ -116,7 +116,7 @@ def root_weighted(train: Interactions) -> csr_array:
 
 def _require_memory(train: Interactions, what: str) -> None:
     """Raise if a float32 matrix of items x items does not fit in memory."""
-    needed = closed_form_requirements(train).n_bytes
+    needed = peak_bytes(train.n_users, train.n_items, train.n_interactions)
     fits = int(train.n_items * (memory.available_bytes() / needed) ** 0.5)
     memory.require(
         needed,

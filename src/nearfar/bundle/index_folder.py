@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from nearfar.bundle.bundle import Bundle, check_bundle
 from nearfar.bundle.item_graph import fingerprint, require_faiss, require_inner_products
@@ -13,6 +14,7 @@ from nearfar.core.errors import ArtefactError
 from nearfar.core.files import atomic_folder
 from nearfar.core.manifest import check_manifest_files, holds, read_manifest, write_manifest
 from nearfar.models.inner_products import InnerProducts
+from nearfar.models.model import Model
 
 KIND = "nearfar index"
 GRAPH = "graph.faiss"
@@ -65,7 +67,7 @@ def load_index(path: str | Path, bundle: Bundle) -> ItemIndex:
     """
     check_bundle(bundle)
     path, model = Path(path), bundle.model
-    products = require_inner_products(model)
+    require_inner_products(model)
     require_faiss()
     manifest = read_manifest(path, KIND, REMEDY)
     check_manifest_files(path, manifest.get("files"), REMEDY)
@@ -74,6 +76,15 @@ def load_index(path: str | Path, bundle: Bundle) -> ItemIndex:
             f"{path} is the index of another bundle ({describe_bundle(manifest)}), or of this one "
             f"before it was trained again or extended; {REMEDY}"
         )
+    return _read_graph(path, manifest, model)
+
+
+def _read_graph(path: Path, manifest: dict[str, Any], model: Model) -> ItemIndex:
+    """Read the graph of an index whose files and fingerprint were checked.
+
+    Raises:
+        ArtefactError: the graph cannot be read, or holds no graph of the model's items.
+    """
     if GRAPH not in manifest["files"]:
         raise ArtefactError(f"{path} is damaged: it lists no {GRAPH}; {REMEDY}")
     import faiss
@@ -85,7 +96,7 @@ def load_index(path: str | Path, bundle: Bundle) -> ItemIndex:
     except (RuntimeError, KeyError, TypeError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise ArtefactError(f"{path} cannot be read ({reason}); {REMEDY}") from None
-    expected = (model.n_items, products.weight.shape[1] + 2)
+    expected = (model.n_items, require_inner_products(model).weight.shape[1] + 2)
     if not isinstance(graph, faiss.IndexHNSW) or (n_items, n_columns) != expected:
         raise ArtefactError(f"{path / GRAPH} holds no graph of this bundle's items; {REMEDY}")
     not_measured = ("kind", "format", "files", "fingerprint")
@@ -104,6 +115,9 @@ def find_index(paths: Sequence[Path], bundle: Bundle) -> tuple[Path, ItemIndex] 
         return None
     expected = fingerprint(bundle.model)
     for path in paths:
-        if read_manifest(path, KIND, REMEDY).get("fingerprint") == expected:
-            return path, load_index(path, bundle)
+        manifest = read_manifest(path, KIND, REMEDY)
+        if manifest.get("fingerprint") == expected:
+            require_faiss()
+            check_manifest_files(path, manifest.get("files"), REMEDY)
+            return path, _read_graph(path, manifest, bundle.model)
     return None

@@ -23,6 +23,8 @@ HEADINGS = frozenset(
 """Usual column names of logs and of tables of customers, products and totals."""
 CODES = frozenset(words("sku asin isbn ean gtin upc"))
 NAMED_ID = r"\p{L}+[ _-]?(?:id|key|code|number|no|sku)"
+MANY_GAPS = 1000
+"""So many rows below blank lines are checked even if they are most rows of a block."""
 AROUND = "\ufeff \"'"
 
 
@@ -51,14 +53,15 @@ class SecondHeader:
         Args:
             frame: the block; repetitions of the first line are emptied.
             first_row: the number of the block's first row.
-            gaps: the numbers of the rows below a blank line; ignored if they are most rows.
+            gaps: the numbers of the rows below a blank line; ignored if they are most rows of a
+                long block.
 
         Raises:
             DataError: a row is such a header; the message has its number.
         """
         texts = [frame[c] for c in frame.columns[:2] if frame[c].dtype == pl.String]
         below_gap = {row - first_row for row in gaps}
-        if 2 * len(below_gap) > frame.height:  # doubled line ends
+        if len(below_gap) > max(MANY_GAPS, frame.height // 2):  # doubled line ends
             below_gap = set()
         if frame.to_series(0).null_count():
             empty = frame.select(pl.all_horizontal(pl.all().is_null())).to_series()
