@@ -26,11 +26,13 @@ import nearfar as nf
 from benchmarks import defaults
 from benchmarks.experiments import sets
 from nearfar.algorithms.algorithm import make_algorithm, presets
+from nearfar.core.device import multiplies_bfloat16
 from nearfar.core.errors import CollapsedError
 from nearfar.evaluation.evaluation import Evaluation
 from nearfar.evaluation.paired import compare
 from nearfar.experiments.reproduction.ablation import AblatedPIA, PartialAlignment
 from nearfar.kernels.sparse import WeightedRows, row_product
+from nearfar.train.run import Precision
 from nearfar.vae.encoders.encoder import EncoderNetwork
 from nearfar.vae.encoders.iaf import IAF
 from nearfar.vae.likelihoods.likelihood import TrainingCounts
@@ -45,6 +47,9 @@ from nearfar.vae.weights.weight import Progress, Weight
 METRICS = ("NDCG@100", "Recall@20")
 PROMISING = 0.003
 """Gain in NDCG@100 over the plain training above which a reading gets another seed."""
+
+PRECISION: Precision = "bfloat16" if multiplies_bfloat16() else "float32"
+"""bfloat16 is slower than float32 on a CPU without instructions for it."""
 
 VALIDATION_SEED, TEST_SEED = 12345, 98765
 FREQUENT = "citeulike-a-15"
@@ -282,7 +287,7 @@ def fitted(name: str, recipe: str, row: str, seed: int) -> Fitted:
             mean = split.train.n_interactions / split.train.n_users
             reading = replace(reading, mean_interactions=mean)
         algorithm = replace(algorithm, alignment=reading)
-    run = nf.Run(seed=seed, device="cpu", precision="bfloat16")
+    run = nf.Run(seed=seed, device="cpu", precision=PRECISION)
     started = time.process_time()
     model, error = None, None
     try:
@@ -293,7 +298,8 @@ def fitted(name: str, recipe: str, row: str, seed: int) -> Fitted:
     scores = [r.validation[METRICS[0]] for r in records]
     best = records[int(np.argmax(scores))]
     numbers = {
-        "seed": seed, "best": max(scores), "best_epoch": best.epoch + 1, "epochs": len(scores),
+        "seed": seed, "precision": PRECISION, "best": max(scores),
+        "best_epoch": best.epoch + 1, "epochs": len(scores),
         "last": scores[-1], "cpu_seconds": round(time.process_time() - started, 1),
         "weight": [r.weights.get("alignment") for r in (records[0], best, records[-1])],
         "terms": {k: round(float(v), 4) for k, v in best.terms.items()},

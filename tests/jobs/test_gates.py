@@ -151,6 +151,16 @@ def test_chance_is_remarked_on_where_the_limit_lies_within_the_interval() -> Non
     assert reliability_remarks(Gates(), measured(0.4, 0.4), None) == []
 
 
+def test_a_first_version_is_remarked_on_where_popularity_may_be_as_good() -> None:
+    rng = np.random.default_rng(0)
+    popular, first = measured(0.4, 0.4, n=14), measured(0.4, 0.4, n=14)
+    first.per_user[NDCG_AT] = popular.per_user[NDCG_AT] + 0.02 + rng.normal(0, 0.2, 14)
+    (remark,) = reliability_remarks(Gates(), first, None, popular)
+    assert "14 held-out users: NDCG@100 against popularity is" in remark
+    first.per_user[NDCG_AT] = popular.per_user[NDCG_AT] + 0.2 + rng.normal(0, 0.01, 14)
+    assert reliability_remarks(Gates(), first, None, popular) == []
+
+
 def test_a_gate_is_accepted_by_its_name_and_says_so() -> None:
     found = list(verdicts_of(measured(0.3, 0.3), measured(0.4, 0.4)).values())
     assert not all(v.passed for v in found)

@@ -136,6 +136,8 @@ def _last_run(job: str, event: dict[str, Any]) -> str:
         f"; left out: {n:,} rows: {reason.partition(' (')[0]}"
         for reason, n in detail.get("left_out", {}).items()
     ]
+    if detail.get("rejected"):
+        parts.append(f"; rejected by the contract: {detail['rejected']:,} rows (see quarantine)")
     return "".join(parts)
 
 

@@ -184,21 +184,30 @@ def accept_failures(verdicts: list[Verdict], accept: Collection[str]) -> list[Ve
 
 
 def reliability_remarks(
-    gates: Gates, candidate: Evaluation | None, champion: Evaluation | None
+    gates: Gates,
+    candidate: Evaluation | None,
+    champion: Evaluation | None,
+    popularity: Evaluation | None = None,
 ) -> list[str]:
-    """Return a remark if the NDCG gate lies within the confidence interval of the measured gain."""
-    if candidate is None or champion is None or champion.mean(NDCG_AT) == 0:
+    """Return a remark if the limit of NDCG lies within the confidence interval of the gain.
+
+    The gain is over the champion; a first version, which has none, is compared with popularity.
+    """
+    if champion is not None:
+        base, limit, name = champion, -gates.max_ndcg_drop, "the current version"
+    else:
+        base, limit, name = popularity, gates.min_over_popularity, "popularity"
+    if candidate is None or base is None or base.mean(NDCG_AT) == 0:
         return []
-    pair = compare(champion, candidate, NDCG_AT)
+    pair = compare(base, candidate, NDCG_AT)
     if pair.interval is None:
         return [f"the gates rest on {pair.n_users} held-out user; chance decides"]
     gain, half_width = _gain(pair.mean_b, pair.mean_a), pair.interval.half_width / pair.mean_a
-    if abs(gain + gates.max_ndcg_drop) > half_width:
+    if abs(gain - limit) > half_width:
         return []
     return [
-        f"the gates rest on {pair.n_users:,} held-out users: NDCG@100 against the current version "
-        f"is {gain:+.1%} ±{half_width:.1%} (95 % interval), which includes the limit of "
-        f"-{gates.max_ndcg_drop:.1%}"
+        f"the gates rest on {pair.n_users:,} held-out users: NDCG@100 against {name} is "
+        f"{gain:+.1%} ±{half_width:.1%} (95 % interval), which includes the limit of {limit:+.1%}"
     ]
 
 

@@ -298,11 +298,14 @@ def _judge_candidate(
         )
         if e is not None
     }
-    remarks = reliability_remarks(pipeline.gates, candidate_metrics, champion_metrics)
     users = next(v for v in verdicts if v.gate == "min_users")
     if champion is None and (users.value or 0) < users.limit:
-        remarks.append(
+        remarks = [
             f"only {users.measured} are held out and have targets: this first version is hardly "
             "judged"
+        ]
+    else:
+        remarks = reliability_remarks(
+            pipeline.gates, candidate_metrics, champion_metrics, popular_metrics
         )
     return verdicts, metrics, collapsed, tuple(remarks)

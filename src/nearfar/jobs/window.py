@@ -221,7 +221,7 @@ def window_events(
         say(line)
     if read_report.left_out and not raw.height:
         raise EmptyDataError(
-            f"events of {since} to {as_of}: none is left of {read_report.n_rows:,} rows; "
+            f"events of {since} to {as_of}: none is left of {read_report.n_in_window or 0:,} rows; "
             + "; ".join(read_report.losses())
         )
     quarantine = Registry(pipeline.registry).quarantine(job, as_of)

@@ -81,7 +81,7 @@ class EventRows:
         self._has_untyped = False
         self._mixed_ids: set[str] = set()
         self._tables: list[pl.DataFrame] = []
-        self._n_in_window = 0
+        report.n_in_window = 0
 
     def roles(self, present: Sequence[str], where: str) -> dict[str, str]:
         """Return the column of each role.
@@ -170,7 +170,7 @@ class EventRows:
 
     def _select_events(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return the rows that are events, with weights by kind if kinds have weights."""
-        self._n_in_window += frame.height
+        self.report.n_in_window = (self.report.n_in_window or 0) + frame.height
         events, is_no_event = self._judge.read(frame)
         events = count_contradictions(events, is_no_event, self.report)
         if "kind" in frame.columns:  # tells a view from a purchase in the same second
@@ -213,7 +213,7 @@ class EventRows:
         Raises:
             DataError: an id in scientific notation may have lost digits.
         """
-        if self._n_in_window:
+        if self.report.n_in_window:
             self._judge.check("the events")
         self.report.remarks = list(dict.fromkeys([*self.report.remarks, *self._clock.remarks]))
         tables = [table for table in self._tables if table.height]

@@ -21,6 +21,7 @@ class ReadReport:
         different_files: the layout and columns of each file that differs from the first one.
         unused_columns: the columns without a role.
         n_rows: number of rows read.
+        n_in_window: number of these rows in the time window that was asked for; None without one.
         n_kept: number of rows kept.
         left_out: number of rows left out, by reason.
         converted: number of values that were changed on reading, by the change.
@@ -45,6 +46,7 @@ class ReadReport:
     different_files: dict[str, str] = field(default_factory=dict)
     unused_columns: list[str] = field(default_factory=list)
     n_rows: int = 0
+    n_in_window: int | None = None
     n_kept: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     converted: Counter[str] = field(default_factory=Counter)
@@ -68,13 +70,15 @@ class ReadReport:
     def losses(self) -> list[str]:
         """Return one line for each thing not read, left out or converted, and for each remark."""
         result = [f"not read: {_listed(self.skipped_files)}"] if self.skipped_files else []
+        n_judged = self.n_rows if self.n_in_window is None else self.n_in_window
+        rows = f"of {n_judged:,} rows" + ("" if self.n_in_window is None else " of the window")
         result += [
-            f"left out: {n:,} of {self.n_rows:,} rows ({n / max(self.n_rows, 1):.1%}): {reason}"
+            f"left out: {n:,} {rows} ({n / max(n_judged, 1):.1%}): {reason}"
             for reason, n in self.left_out.items()
         ]
         result += [f"{change}: {n:,} values" for change, n in self.converted.items()]
         result += [
-            f"counted as interactions although {problem}: {n:,} of {self.n_rows:,} rows"
+            f"counted as interactions although {problem}: {n:,} {rows}"
             for problem, n in self.contradictions.items()
         ]
         return result + self.remarks
