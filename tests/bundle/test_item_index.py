@@ -392,6 +392,9 @@ def test_damaged_foreign_and_stale_indices_are_refused(
     graph.write_bytes(whole)
     manifest.write_text(text.replace('"effort": ', '"effort": 1'))
     refused("manifest.json is damaged: its checksum differs")
+    manifest.write_text(text)
+    forge(path, effort=0)
+    refused("cannot be read .*effort 0")
     for made in (b"no graph", None):
         if made is None:
             faiss.write_index(faiss.IndexFlatL2(7), str(graph))
@@ -401,14 +404,14 @@ def test_damaged_foreign_and_stale_indices_are_refused(
         refused("cannot be read|holds no graph of this bundle's items")
 
 
-def forge(path: Path) -> None:
-    """Make a manifest fit the files."""
+def forge(path: Path, **changed: int) -> None:
+    """Make a manifest fit the files, with other values."""
     from nearfar.core.manifest import write_manifest
 
     manifest = json.loads((path / "manifest.json").read_text())
     (path / "manifest.json").unlink()
     content = {n: v for n, v in manifest.items() if n not in ("kind", "format", "files", "sha256")}
-    write_manifest(path, content, "nearfar index")
+    write_manifest(path, content | changed, "nearfar index")
     assert digest(path / "graph.faiss")
 
 

@@ -78,6 +78,9 @@ def test_what_is_wrong_is_told(work: Path, index: Path, fails, tmp_path: Path) -
         told = fails("index", work / kind, "--out", out)
         assert "not inner products" in told
         assert "recommend without an index" in told
+    missing = tmp_path / "missing.csv"  # the model is judged before the histories are read
+    told = fails("index", work / "ease", "--out", out, "--histories", missing)
+    assert "not inner products" in told
     assert "recall is 1.5" in fails("index", work / "pia", "--out", out, "--recall", "1.5")
     assert "does not exist" in fails("index", work / "nothing", "--out", out)
     assert "not a nearfar index" in fails("index", work / "pia", "--out", work / "split")

@@ -193,13 +193,19 @@ def test_a_database_is_asked_for_them_too(tmp_path: Path) -> None:
 def test_a_pipeline_counts_them_over_all_files(tmp_path: Path) -> None:
     for day in (1, 2):
         (tmp_path / f"{day}.csv").write_text(
-            f"user,item,date,transaction_type\n1,2,2024-05-0{day},sale\n1,3,2024-05-0{day},return\n"
+            "user,item,date,transaction_type,event\n"
+            f"1,2,2024-05-0{day},sale,buy\n1,3,2024-05-0{day},return,buy\n"
+            f",3,2024-05-0{day},return,buy\n1,4,2024-05-0{day},sale,impression\n"
+            f"1,3,2023-05-0{day},return,buy\n"
         )
     report = ReadReport()
     events = CSVEvents(str(tmp_path)).read(date(2024, 5, 1), date(2024, 6, 1), report)
-    assert events.height == 4
+    assert events.height == 6  # the contract rejects the two without a user
     assert sum(report.contradictions.values()) == 2
-    assert any("'transaction_type' is 'return'" in line for line in report.losses())
+    (line,) = (line for line in report.losses() if "'transaction_type' is 'return'" in line)
+    assert line.endswith("2 of 8 rows of the window")
+    (line,) = (line for line in report.losses() if "event is 'impression'" in line)
+    assert line.startswith("left out: 2 of 8 rows of the window (25.0%)")
 
 
 def test_a_row_is_left_out_for_one_reason_and_contradicts_only_if_it_counts(tmp_path: Path) -> None:

@@ -91,12 +91,7 @@ def build_index(
     """
     check_bundle(bundle)
     model, report = bundle.model, progress or (lambda line: None)
-    if not 0 < recall <= 1:
-        raise SettingsError(f"recall is {recall}; it must be above 0 and at most 1, as 0.99")
-    if k < 1:
-        raise SettingsError(f"k is {k}; it must be at least 1")
-    require_inner_products(model)
-    require_faiss()
+    check_can_index(model, k, recall)
     k = min(k, model.n_items)
     origin = MADE_UP if histories is None else FROM_FILE
     sample = _make_histories(model, seed) if histories is None else _draw_histories(histories, seed)
@@ -134,6 +129,21 @@ def build_index(
             f"{INSTEAD}"
         )
     return index
+
+
+def check_can_index(model: Model, k: int, recall: float) -> None:
+    """Check that a model can have an index, and what is asked of it.
+
+    Raises:
+        SettingsError: k or recall is out of range, or the model's scores are not inner products.
+        MissingExtraError: faiss is not installed.
+    """
+    if not 0 < recall <= 1:
+        raise SettingsError(f"recall is {recall}; it must be above 0 and at most 1, as 0.99")
+    if k < 1:
+        raise SettingsError(f"k is {k}; it must be at least 1")
+    require_inner_products(model)
+    require_faiss()
 
 
 def format_recall(index: ItemIndex) -> str:

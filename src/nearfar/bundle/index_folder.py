@@ -50,6 +50,9 @@ def save_index(index: ItemIndex, path: str | Path) -> Path:
 def load_index(path: str | Path, bundle: Bundle) -> ItemIndex:
     """Read the index of a bundle, and check every file against its size and checksum.
 
+    Size and checksum show damage, not intent: faiss reads `graph.faiss`, and it is not made for
+    files from strangers. Load only indices that you built, or got as you get programs.
+
     Args:
         path: the folder of the index.
         bundle: the bundle that the index belongs to.
@@ -92,6 +95,8 @@ def _read_graph(path: Path, manifest: dict[str, Any], model: Model) -> ItemIndex
     try:
         graph = faiss.read_index(str(path / GRAPH))
         k, effort = int(manifest.pop("k")), int(manifest.pop("effort"))
+        if not 1 <= k <= effort:
+            raise ValueError(f"k is {k} and effort {effort}")
         n_items, n_columns = graph.ntotal, graph.d
     except (RuntimeError, KeyError, TypeError, ValueError) as error:
         reason = str(error).partition("\n")[0]

@@ -107,7 +107,8 @@ def recommend(
         exclude_seen: leave out the items of the history itself.
         allow: ids of the only items to recommend; unknown ids are counted and ignored.
         deny: ids of items that are never recommended; unknown ids are counted and ignored.
-        batch_size: users scored at once; by default as many as fit 32 MiB of scores.
+        batch_size: users scored at once; by default as many as fit 32 MiB of scores. Users whom
+            `index` ranks are searched all at once.
         rerank: how to choose the list from the best candidates: "mmr diversity=0.3",
             `nf.reranking.MMR(0.3)`, `nf.read_rules("rules.toml")`, or a `nf.Reranking` of both.
         index: an index of the bundle, see `load_index`; only the candidates that it proposes are

@@ -11,7 +11,7 @@ from scipy.sparse import csr_array, vstack
 
 from nearfar.bundle.folder import load_bundle
 from nearfar.bundle.history_file import read_histories
-from nearfar.bundle.index_building import build_index, format_recall
+from nearfar.bundle.index_building import build_index, check_can_index, format_recall
 from nearfar.bundle.index_folder import KIND, save_index
 from nearfar.cli.options import BundleOrRegistry, Seed, with_options
 from nearfar.cli.output import Output, table
@@ -68,6 +68,7 @@ def index(
     if out.exists() and not (out.is_dir() and (holds(out, KIND) or not any(out.iterdir()))):
         raise ArtefactError(f"{out} exists and is not a nearfar index; name another folder")
     loaded_bundle = load_bundle(bundle)
+    check_can_index(loaded_bundle.model, k, recall)
     users = None
     if histories is not None:
         no_users = csr_array((0, loaded_bundle.n_items), dtype=np.float32)

@@ -156,7 +156,10 @@ def recommend(
     if out is not None:
         ranking_to_file(loaded, users, ranking, out, formulas=formulas)
         output.remark(f"saved {out}")
-    value = {"bundle": str(bundle), "n_unknown_items": n_unknown, "recommended": frame.to_dicts()}
+    value = {
+        "bundle": str(bundle), "n_unknown_items": n_unknown, "n_by_index": ranking.n_by_index,
+        "recommended": frame.to_dicts(),
+    }  # fmt: skip
     output.result(value, *([] if out is not None else _tables(frame)))
 
 
@@ -215,7 +218,8 @@ def _recommend_to_file(
 
 
 def _exact_remark(n_users: int, bundle: Bundle) -> str:
-    return f"{n_users:,} users were ranked over all {bundle.n_items:,} items, without the index"
+    users = "1 user was" if n_users == 1 else f"{n_users:,} users were"
+    return f"{users} ranked over all {bundle.n_items:,} items, without the index"
 
 
 def _warn(output: Output, ranking: Recommendations, n_unknown: int) -> None:

@@ -45,6 +45,9 @@ def count_contradictions(
     counting = pl.repeat(True, rows.height, eager=True) if left_out is None else ~left_out
     if "weight" in rows.columns:
         counting &= (rows["weight"] > 0).fill_null(True)
+    for role in ("user", "item"):
+        if role in rows.columns:  # a row without an id is rejected later
+            counting &= rows[role].is_not_null()
     for column in columns:
         name = column.removeprefix(CONTRADICTION_PREFIX)
         values = rows[column].filter(counting)

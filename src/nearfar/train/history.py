@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -154,7 +155,7 @@ class History:
         as `terms.kl`, `weights.alignment` and `validation.NDCG@100`, null if an epoch lacks it.
         """
         return pl.DataFrame(
-            [_flatten(record.to_dict()) for record in self.records], infer_schema_length=None
+            [flatten(record.to_dict()) for record in self.records], infer_schema_length=None
         )
 
     def to_pandas(self) -> Any:
@@ -188,12 +189,12 @@ class History:
             file.write(json.dumps(record.to_dict()) + "\n")
 
 
-def _flatten(record: dict[str, Any]) -> dict[str, Any]:
-    """Turn `{"terms": {"kl": 1.0}}` into `{"terms.kl": 1.0}`."""
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return values without nesting: `{"terms": {"kl": 1.0}}` becomes `{"terms.kl": 1.0}`."""
     flat: dict[str, Any] = {}
-    for name, value in record.items():
-        if isinstance(value, dict):
-            flat |= {f"{name}.{inner}": number for inner, number in value.items()}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{name}.")
         else:
-            flat[name] = value
+            flat[prefix + name] = value
     return flat

@@ -136,16 +136,15 @@ class Leaderboard:
                 parts.append("No autoencoder was measured; see what is left out, and why.")
             else:
                 parts.append(f"The best autoencoder, {best.family.label}, {_difference(best)}.")
-            if self.cut_short():
-                parts.append(
-                    f"For lack of time {', '.join(self.cut_short())} had fewer epochs than they "
-                    "start with, or were left out; give more --minutes before you decide against "
-                    "autoencoders."
-                )
         elif winner.family.kind == "autoencoder":
             best = self._best_of("linear")
             if best is not None:
                 parts.append(f"The best linear model, {best.family.label}, {_difference(best)}.")
+        if self.cut_short():
+            parts.append(
+                f"For lack of time {', '.join(self.cut_short())} had fewer epochs than they start "
+                "with, or were left out; more --minutes may make them better."
+            )
         return " ".join((*parts, *self._doubts()))
 
     def _doubts(self) -> Iterator[str]:

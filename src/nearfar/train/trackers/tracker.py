@@ -20,7 +20,7 @@ from nearfar.core.errors import SettingsError
 from nearfar.core.extras import require
 from nearfar.core.files import read_json, write_json
 from nearfar.train.callback import Callback, EndReport, StartReport, State
-from nearfar.train.history import EpochRecord, StepReport
+from nearfar.train.history import EpochRecord, StepReport, flatten
 
 LOGGER = logging.getLogger("nearfar")
 PACKAGE = __name__.rpartition(".")[0]
@@ -195,7 +195,10 @@ class Tracker(Callback, ABC):
         self._step = self._last_steps.get("", 0)
         settings = {"algorithm": report.algorithm, "seed": report.seed}
         settings |= {"n_users": report.n_users, "n_items": report.n_items}
-        settings |= _flatten(report.settings)
+        settings |= {
+            name: json.dumps(value) if isinstance(value, list) else value
+            for name, value in flatten(report.settings).items()
+        }
         self._open = True
         self._run = self.open(notes.get("run"), self.name or report.label, settings)
         self._write_notes()
@@ -242,14 +245,3 @@ class Tracker(Callback, ABC):
 def _metric_name(name: str) -> str:
     """Return a name that every tracker accepts, as "validation/NDCG_at_100"."""
     return re.sub(r"[^\w\-./ ]+", "_", name.replace("@", "_at_")).strip("_")
-
-
-def _flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return settings without nesting, as `{"alignment.weight": 2.0}`, with lists as JSON."""
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            flat |= _flatten(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = json.dumps(value) if isinstance(value, list) else value
-    return flat
