@@ -8,7 +8,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -284,7 +283,6 @@ def test_a_place_that_cannot_be_written_is_told_and_the_fit_goes_on(
     assert sum("untracked" in record.getMessage() for record in caplog.records) == 1
 
 
-@pytest.mark.skipif(find_spec("mlflow") is None, reason="MLflow is not installed")
 @pytest.mark.filterwarnings("ignore")
 def test_mlflow_has_a_stopped_and_resumed_fit_as_one_run(clusters, tmp_path: Path) -> None:
     from mlflow.tracking import MlflowClient  # pyright: ignore[reportMissingImports]
@@ -305,7 +303,6 @@ def test_mlflow_has_a_stopped_and_resumed_fit_as_one_run(clusters, tmp_path: Pat
     assert run.data.metrics["best/epoch"] == (history.best_epoch or 0) + 1
 
 
-@pytest.mark.skipif(find_spec("wandb") is None, reason="W&B is not installed")
 @pytest.mark.filterwarnings("ignore")
 def test_wandb_offline_has_a_stopped_and_resumed_fit_under_one_id(
     clusters, tmp_path: Path, monkeypatch

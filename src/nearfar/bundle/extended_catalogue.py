@@ -70,7 +70,7 @@ def extended_catalogue(items: Vocabulary, features: ItemFeatures) -> ExtendedCat
     rows = np.flatnonzero(positions >= 0)
     encoded, names = features.encoded(rows)
     if not names or not encoded[new].nnz:
-        raise DataError(_no_overlap(features, rows, new))
+        raise DataError(_no_overlap(features, rows, new, items.details.columns))
     known = _scattered(encoded[rows], positions[rows], len(items))
     has_feature = np.diff(encoded[new].indptr) > 0
     details = ids.take(new[has_feature]).frame()
@@ -90,7 +90,9 @@ def _scattered(x: csr_array, positions: np.ndarray, n_rows: int) -> csr_array:
                      shape=(n_rows, x.shape[1]))  # fmt: skip
 
 
-def _no_overlap(features: ItemFeatures, known: np.ndarray, new: np.ndarray) -> str:
+def _no_overlap(
+    features: ItemFeatures, known: np.ndarray, new: np.ndarray, details: list[str]
+) -> str:
     names = np.array(features.names)
     matrices = [b.values for b in features.blocks]
     n_known_items = np.concatenate(
@@ -99,12 +101,18 @@ def _no_overlap(features: ItemFeatures, known: np.ndarray, new: np.ndarray) -> s
     n_new_items = np.concatenate(
         [np.bincount(x[new].indices, minlength=x.shape[1]) for x in matrices]
     )
-    known_names = quoted(names[n_known_items > 1][:3].tolist()) or "none"
+    known_names = quoted(names[n_known_items > 1][:3].tolist())
     new_names = quoted(names[n_new_items > 0][:3].tolist())
+    of_known = (
+        f"those of {len(known):,} known items {known_names} ..." if known_names
+        else "and no two known items have one of them"
+    )  # fmt: skip
+    stored = quoted([name for name in details if name != "title"])
+    remedy = f"; or name a column as the bundle names its items' features: {stored}"
     return (
         "no new item has a feature that at least two known items have: the new items' features "
-        f"are {new_names} ..., those of {len(known):,} known items {known_names} ...; give the "
-        "features of known and new items under the same names"
+        f"are {new_names} ..., {of_known}; give the features of known and new items under the "
+        f"same names{remedy if stored else ''}"
     )
 
 
