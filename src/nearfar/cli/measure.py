@@ -140,8 +140,13 @@ def evaluate(
             Reranked(loaded.model, builder, k), held_out.on_items(loaded.items), metric_list
         )
     means = comparison_table(results, level=level, seed=seed)
-    tables = [metrics_table(means, f"{part} users" + _dropped(result), 2)]
-    value = {"bundle": str(bundle), "part": part, **result.to_dict(level=level)}
+    own_split = loaded.trained_on(split.train)
+    seen = "" if own_split else ", perhaps seen in training"
+    tables = [metrics_table(means, f"{part} users{seen}{_dropped(result)}", 2)]
+    value = {
+        "bundle": str(bundle), "part": part, "trained_on_this_split": own_split,
+        **result.to_dict(level=level),
+    }  # fmt: skip
     if reranking is not None:
         user_metrics = [metric for metric in metric_list if isinstance(metric, UserMetric)]
         pairs = compare_all(results, bundle.name, user_metrics, level=level, seed=seed)
