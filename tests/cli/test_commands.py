@@ -139,12 +139,18 @@ def test_bundles_with_the_same_last_name_are_told_apart(tmp_path: Path) -> None:
     assert list(bundles_by_name(paths[:1])) == ["model"]
 
 
-def test_measuring_on_users_that_were_trained_on_is_warned_of(work, tmp_path, capsys) -> None:
+def test_measuring_on_users_that_were_trained_on_is_warned_of(
+    work, tmp_path, capsys, as_json
+) -> None:
     split = str(tmp_path / "other")
     assert run(["data", "split", str(work / "log.csv"), "--out", split, "--split-seed", "5",
                 "--held-out", "0.2", "--quiet"]) == 0  # fmt: skip
     assert run(["evaluate", str(work / "ease"), "--data", split]) == 0
-    assert "may have seen the users" in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert "may have seen the users" in told.err
+    assert "test users, perhaps seen in training" in told.out
+    for data, own in ((split, False), (work / "split", True)):
+        assert as_json("evaluate", work / "ease", "--data", data)["trained_on_this_split"] is own
 
 
 def test_recommend_for_items_users_and_files_agrees(work: Path, as_json, tmp_path: Path) -> None:
