@@ -43,7 +43,7 @@ class PLRec(Algorithm):
 
     Args:
         n_factors: number of factors k. By default a sixteenth of the number of items, from 512 to
-            1,024.
+            1,024; no more than there are users or items.
         l2: weight of the ridge penalty.
         popularity_exponent: exponent e; the higher, the less the popular items of a history count.
         iterations: power iterations of the randomised decomposition.
@@ -66,7 +66,7 @@ class PLRec(Algorithm):
 
         Differs: not published; measured in docs/defaults.md.
         """
-        return {"n_factors": min(max(data.n_items // 16, 512), 1024)}
+        return {"n_factors": min(max(data.n_items // 16, 512), 1024, data.rank)}
 
     def requirements(self, train: Interactions) -> Requirements:
         k = min(self.resolved(train).n_factors or 0, train.n_users, train.n_items)

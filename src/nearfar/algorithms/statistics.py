@@ -37,6 +37,11 @@ class Statistics:
     n_interactions: int
     excess: float
 
+    @property
+    def rank(self) -> int:
+        """The largest rank that the matrix of users x items can have."""
+        return min(self.n_users, self.n_items)
+
     @classmethod
     def of(cls, train: Interactions) -> Statistics:
         """Return the statistics of at least one training interaction."""

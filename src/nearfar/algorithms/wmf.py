@@ -49,7 +49,7 @@ class WMF(Algorithm):
 
     Args:
         n_factors: number of factors k. By default a thirty-second of the number of items, from 256
-            to 512.
+            to 512; no more than there are users or items.
         unobserved_weight: weight a of unobserved entries. By default computed from the data
             (docs/defaults.md).
         l2: weight of the ridge penalty. By default computed from the data (docs/defaults.md).
@@ -90,7 +90,7 @@ class WMF(Algorithm):
         l2 = DEFAULT_L2 / data.excess**DEFAULT_L2_EXPONENT * short_history_factor
         l2 *= mass ** (1 - self.l2_exponent)
         return {
-            "n_factors": min(max(data.n_items // 32, 256), 512),
+            "n_factors": min(max(data.n_items // 32, 256), 512, data.rank),
             "unobserved_weight": float(f"{weight:.3g}"),
             "l2": float(f"{l2:.3g}"),
         }
