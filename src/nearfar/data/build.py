@@ -15,7 +15,7 @@ from nearfar.data.filters import Filters, row_mask
 from nearfar.data.id_coder import IdCoder
 from nearfar.data.plain_events import event_judge, how_to_keep
 from nearfar.data.remarks import remarks_on
-from nearfar.tables.columns import Columns
+from nearfar.tables.columns import OPTIONS, Columns
 from nearfar.tables.report import ReadReport
 from nearfar.tables.rows import TableRows
 from nearfar.tables.rules import DROP, BadRows, missing_value
@@ -29,7 +29,8 @@ class LogBuilder:
         filters: the filters of single rows (rating, weight, time) are applied to each block.
         typed: keep text ids as text even if all are integers, for data with types.
         bad_rows: whether to refuse or drop rows with a missing or negative rating or time, or a
-            missing weight, that no filter leaves out. A weight of at most 0 is never an event.
+            missing weight, that no filter leaves out. A weight of at most 0 is never an event. A
+            missing weight counts as 1 if `columns` does not name the column.
         report: updated with the rows left out.
         kinds: the weight of each kind of event; rows then have a column kind.
         columns: the column names that the caller set.
@@ -52,6 +53,7 @@ class LogBuilder:
         self.filters = filters or Filters()
         self.report = report or ReadReport()
         self._event_judge = event_judge(kinds, columns or Columns(), self.report)
+        self._has_named_weights = columns is not None and bool(columns.weight)
         self._bad_rows = bad_rows
         self.n_read = 0
         self._has_no_events = self._has_bad_rows = False
@@ -88,6 +90,7 @@ class LogBuilder:
         numbers = np.arange(first, first + rows.height)
         if dropped is not None:  # so that no row is left out, and counted, for two reasons
             rows, numbers = rows.filter(~dropped), numbers[~dropped.to_numpy()]
+        rows = rows if self._has_named_weights else self._fill_weights(rows)
         rows, no_event = self._event_judge.read(rows)
         rows = count_contradictions(rows, no_event, self.report)
         keep = self._keep_mask(rows, numbers, no_event)
@@ -136,6 +139,14 @@ class LogBuilder:
             keep = keep & ~bad
         return keep
 
+    def _fill_weights(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return rows in which a missing weight is 1: a view beside purchases has no quantity."""
+        if "weight" not in rows.columns or not (n := rows["weight"].null_count()):
+            return rows
+        column = self.report.columns.get("weight", "weight")
+        self.report.converted[f"missing values of {column!r} count as 1"] += n
+        return rows.with_columns(pl.col("weight").fill_null(1))
+
     def _count_nonpositive(self, weights: pl.Series, unfiltered: pl.Series) -> None:
         """Report the rows whose weight is 0 or negative."""
         column = self.report.columns.get("weight")
@@ -153,7 +164,8 @@ class LogBuilder:
             return missing_value(self.name, row, column)
         return DataError(
             f"{self.name}, row {row}: the {column} is {value:g}; a number of at least "
-            f"0 was expected; leave such rows out with --min-{column} 0 or {DROP}"
+            f"0 was expected; leave such rows out with --min-{column} 0 or {DROP}, or keep them "
+            f"without their {column} with {OPTIONS[column]} ''"
         )
 
     def log(self, items: pl.DataFrame | None = None) -> Log:

@@ -20,7 +20,10 @@ from nearfar.tables.report import ReadReport
 
 NEGATIVE = r"^\s*[-\u2212]\s*[$€£¥]?\s*\d*[.,]?\d*[1-9]|^\s*\(\s*[$€£¥]?\s*\d[\d.,]*\s*\)\s*$"
 NUMBER = r"^\s*[+-]?[$€£¥]?\s*\d[\d.,]*\s*$"
-ODD_KINDS = re.compile("impression|uninstall|unsubscri|unfollow|unlik|fail|dropped")
+ODD_KINDS = re.compile(
+    "impression|uninstall|unsubscri|unfollow|unlik|fail|dropped|denied|expired|unpaid|onhold|"
+    "^draft|lost$|fraud|spam|bounce"
+)
 MOST_VALUES = 8
 MOST_WORDS = 10_000
 """A column with more distinct values does not hold kinds of events."""

@@ -26,8 +26,8 @@ NO_EVENT_WORDS = frozenset(
 """Kinds of events that are no interactions, in the form of `plain_name`."""
 NO_EVENT_KINDS = NO_EVENT_WORDS | frozenset(
     words(
-        "down negative bad rejected declined voided void unpaid notrecommended uninstall "
-        "uninstalled sell withdrawn"
+        "down negative bad rejected declined denied voided void unpaid notrecommended uninstall "
+        "uninstalled sell withdrawn lost closedlost draft onhold"
     )
 )
 """`NO_EVENT_WORDS` and words that mean the same in a column of kinds only ("sell", "down")."""

@@ -13,7 +13,9 @@ from nearfar.core.vocabulary import Vocabulary
 PLACEHOLDERS = {
     "user": (
         "guest", "anonymous", "anon", "anonym", "unknown", "unregistered", "nobody", "visitor",
-        "default", "test", "user", "gast", "invitado", "00000000-0000-0000-0000-000000000000",
+        "default", "test", "user", "deleted", "[deleted]", "deleted user", "deleted_user",
+        "erased", "removed", "redacted", "[redacted]", "anonymized", "anonymised", "gdpr", "gast",
+        "invitado", "00000000-0000-0000-0000-000000000000",
     ),
     "item": (
         "unknown", "undefined", "default", "other", "others", "test", "misc", "deleted",
@@ -31,6 +33,8 @@ TOTALS = (
 """Labels, in lower case, of the total lines in reports and pivot tables."""
 NUMBER_PLACEHOLDERS = {"user": (0, -1), "item": (-1,)}
 """Item 0 is not one: research data sets number items from 0."""
+NO_NUMBERS = {"user": (-1, 2**31 - 1, 2**32 - 1, 2**63 - 1), "item": ()}
+"""Numbers that no program gives to a user: they are remarked on however few events they have."""
 MANY_TIMES = 5
 FEW = 0.05
 """The largest share of ids that are remarked on for differing from all others."""
@@ -40,6 +44,8 @@ INVISIBLE = r"[\p{Cf}\p{Cc}\s]"
 MISREAD = "\ufffd|[\u00c2\u00c3][\u0080-\u00bf]"
 """A replacement character, or UTF-8 that was read as Latin-1."""
 SEPARATORS = ("|", ";", ",")
+CODES = r"^\S*\d\S*(?: \S*\d\S*)+$"
+MOST_LISTS = 10_000
 
 
 def remarks_on_ids(role: str, ids: pl.Series) -> list[str]:
@@ -58,6 +64,7 @@ def remarks_on_ids(role: str, ids: pl.Series) -> list[str]:
         _quoted(role, ids),
         _misread(role, ids),
         _joined(ids) if role == "item" else "",
+        _blank_lists(ids) if role == "item" else "",
         _with_labels(ids) if role == "item" else "",
     ]
     return [remark for remark in remarks if remark]
@@ -78,11 +85,11 @@ def remark_on_shared(
         advice: the end of the remark, which says what to do.
     """
     numbers: list[int] | list[str] = list(NUMBER_PLACEHOLDERS[role])
-    words: list[str] = []
+    words: list[int] | list[str] = list(NO_NUMBERS[role])
     if not ids.is_integer:
         numbers = list(map(str, numbers))
         is_placeholder = ids.ids.str.to_lowercase().is_in(PLACEHOLDERS[role])
-        words = ids.ids.filter(is_placeholder).to_list()
+        words = [*ids.ids.filter(is_placeholder), *map(str, words)]
     n_events: Mapping[int | str, int] = {
         name: int(counts[at])
         for name, at in zip([*words, *numbers], ids.index([*words, *numbers]), strict=True)  # pyright: ignore[reportArgumentType]
@@ -230,6 +237,23 @@ def _joined(ids: pl.Series) -> str:
                 f"split them with --item-separator '{separator}'"
             )
     return ""
+
+
+def _blank_lists(ids: pl.Series) -> str:
+    """Return a remark on ids that are lists of codes between blanks, as "N8 N5"; "" for none.
+
+    Titles have blanks too, but few of their words have digits.
+    """
+    lists = ids.filter(ids.str.contains(CODES)).head(MOST_LISTS)
+    if len(lists) * 2 <= min(len(ids), MOST_LISTS):
+        return ""
+    codes = lists.str.split(" ").explode()
+    if codes.n_unique() * 10 > len(codes) * 9:
+        return ""
+    return (
+        f"most item ids look like lists of ids between blanks, such as {lists[0][:40]!r}; split "
+        "them with --item-separator ' '"
+    )
 
 
 def _with_labels(ids: pl.Series) -> str:

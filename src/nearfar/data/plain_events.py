@@ -13,11 +13,18 @@ from nearfar.data.event_words import NO, NO_EVENT_KINDS, NO_EVENT_WORDS, YES
 from nearfar.data.weighting import KindReader
 from nearfar.tables.columns import OPTIONS, Columns
 from nearfar.tables.contradiction_columns import CONTRADICTION_PREFIX
-from nearfar.tables.names import KINDS, STATUSES, plain_name
+from nearfar.tables.names import KINDS, STATUSES, plain_name, words
 from nearfar.tables.report import ReadReport
 
 KIND_WORDS = frozenset({"type", *STATUSES, *KINDS})
 """Names of columns that often hold other words than kinds; their kinds are not remarked on."""
+ORDER_IDS = frozenset(
+    words(
+        "orderid order ordernumber orderno ordernr idorder transactionid invoiceid invoiceno "
+        "invoicenumber invoice bestellnummer auftragsnummer rechnungsnummer pedido idpedido "
+        "numeropedido commande idcommande numerocommande ordine idordine"
+    )
+)
 UNDONE_ROLES = ("undone", "undone_2", "undone_3")
 MAX_KINDS = 50
 FEW_VALUES = 2
@@ -48,6 +55,7 @@ class PlainEvents:
         self._named = columns or Columns()
         self._counts: dict[str, dict[str, int]] = {"kind": {}, "status": {}}
         self._left_out: dict[str, None] = {}
+        self._words: set[str] = set()
         self._ignored: set[str] = set()
         self._is_yes_or_no: bool | None = None
 
@@ -83,7 +91,7 @@ class PlainEvents:
         for role, mask_of in masks.items():
             if role not in rows.columns:
                 continue
-            mask = None if role in self._ignored else mask_of(rows[role])
+            mask = None if role in self._ignored else mask_of(rows[role], no_event)
             column = self._report.columns.get(role, role)
             if role in UNDONE_ROLES and role not in self._ignored:
                 undone.append(rows[role].rename(CONTRADICTION_PREFIX + column))
@@ -98,7 +106,8 @@ class PlainEvents:
         return rows, no_event
 
     def check(self, name: str) -> None:
-        """Add a remark on the kinds of events, after the last block."""
+        """Add remarks on the kinds of events, after the last block."""
+        self._remark_on_orders()
         column = self._report.columns.get("kind")
         kinds = list(self.kinds)
         if (
@@ -113,7 +122,18 @@ class PlainEvents:
                 f'kind_weights = "{kinds[0]}=1,{kinds[1]}=2")'
             )
 
-    def _no_event_kind(self, kinds: pl.Series) -> pl.Series | None:
+    def _remark_on_orders(self) -> None:
+        """Add a remark if an order may have other rows than the one that cancels it."""
+        orders = [c for c in self._report.unused_columns if plain_name(c) in ORDER_IDS]
+        undone = [word for word in self._left_out if word in self._words]
+        if orders and undone:
+            self._report.remarks.append(
+                f"rows that say {', '.join(map(repr, undone[:3]))} are left out, but other rows of "
+                f"the same {orders[0]!r} still count; if an order has several rows, remove all of "
+                "an undone one before reading"
+            )
+
+    def _no_event_kind(self, kinds: pl.Series, left_out: pl.Series | None) -> pl.Series | None:
         role = kinds.name
         if role == "status" and self._named.kind == "":
             self._ignore(role, "")
@@ -132,14 +152,19 @@ class PlainEvents:
         words = NO_EVENT_KINDS if role == "kind" and self._named.kind else NO_EVENT_WORDS
         no_events = [kind for kind in counts.to_series(0) if plain_name(kind) in words]
         column = self._report.columns.get(role, role)
-        for kind, n in counts.iter_rows():
-            if kind in no_events:
-                self._left_out[kind] = None
-                reason = f"{column} is {kind!r}: no event ({self._how_to_keep('kind')})"
-                self._report.left_out[reason] += n
+        self._words.update(no_events)
+        for kind in no_events:
+            self._left_out[kind] = None
+            reason = f"{column} is {kind!r}: no event ({self._how_to_keep('kind')})"
+            self._count((kinds == kind).fill_null(False), left_out, reason)
         return kinds.is_in(no_events).fill_null(False) if no_events else None
 
-    def _no_outcome(self, outcomes: pl.Series) -> pl.Series | None:
+    def _count(self, rows: pl.Series, left_out: pl.Series | None, reason: str) -> None:
+        """Count rows that are left out, but for those already left out for another reason."""
+        if n := int((rows if left_out is None else rows & ~left_out).sum()):
+            self._report.left_out[reason] += n
+
+    def _no_outcome(self, outcomes: pl.Series, left_out: pl.Series | None) -> pl.Series | None:
         words = outcomes.str.to_lowercase()
         present = words.drop_nulls()
         if self._is_yes_or_no is None and len(present):
@@ -157,13 +182,13 @@ class PlainEvents:
             return None
         is_no = words.is_in(list(NO)).fill_null(True)
         column = self._report.columns.get("outcome", "outcome")
-        if n := int(is_no.sum()):
+        if is_no.any():
             self._left_out[f"{column} 0"] = None
             reason = f"{column} says no: no event ({self._how_to_keep('outcome')})"
-            self._report.left_out[reason] += n
+            self._count(is_no, left_out, reason)
         return is_no
 
-    def _undone(self, outcomes: pl.Series) -> pl.Series | None:
+    def _undone(self, outcomes: pl.Series, left_out: pl.Series | None) -> pl.Series | None:
         column = self._report.columns.get(outcomes.name, outcomes.name)
         words = outcomes.str.to_lowercase()
         if self._named.outcome == "":
@@ -174,10 +199,10 @@ class PlainEvents:
         else:
             undone = words.is_in(list(YES)) | _is_no_event_word(words)
         undone = undone.fill_null(False)
-        if n := int(undone.sum()):
+        if undone.any():
             self._left_out[f"{column} 1"] = None
             reason = f"{column} says yes: no event ({self._how_to_keep('outcome')})"
-            self._report.left_out[reason] += n
+            self._count(undone, left_out, reason)
         return undone
 
     def _ignore(self, role: str, problem: str) -> None:

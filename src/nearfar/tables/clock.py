@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import calendar
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -11,6 +10,16 @@ import polars as pl
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.core.identity import shortened
 from nearfar.tables.columns import Parsed
+from nearfar.tables.digit_dates import (
+    DIGIT_FORMS,
+    DIGIT_RANGES,
+    FIRST,
+    LAST,
+    digits_of_dates,
+    plausible,
+    seconds_of_digits,
+    without,
+)
 from nearfar.tables.iso_dates import iso_dates, n_with_zone
 from nearfar.tables.spreadsheets import DAYS, remark_on_days, seconds_of_days
 from nearfar.tables.written_dates import (
@@ -29,19 +38,14 @@ MS_FROM, US_FROM, NS_FROM = 10**11, 10**14, 10**17
 COUNTED_BELOW = 10**8
 """Seconds below this are before 1974, so a log of such numbers counts steps, not seconds."""
 RANGES = {
+    **DIGIT_RANGES,
     "s": (COUNTED_BELOW, MS_FROM),
     "ms": (MS_FROM, US_FROM),
     "us": (US_FROM, NS_FROM),
     "ns": (NS_FROM, 2**63 - 1),
-    "day": (10**7, 10**8),
-    "minute": (10**11, 10**12),
-    "moment": (10**13, 10**14),
     "serial": DAYS,
 }
 """Numbers in this unit are in [low, high)."""
-FIRST_YEAR, LAST_YEAR = 1900, 2200
-FIRST = calendar.timegm((FIRST_YEAR, 1, 1, 0, 0, 0))
-LAST = calendar.timegm((LAST_YEAR + 1, 1, 1, 0, 0, 0)) - 1
 
 UNITS = {
     "s": "seconds",
@@ -49,12 +53,11 @@ UNITS = {
     "us": "microseconds",
     "ns": "nanoseconds",
     "day": "dates as YYYYMMDD",
+    "hour": "times as YYYYMMDDhh",
     "minute": "times as YYYYMMDDhhmm",
     "moment": "times as YYYYMMDDhhmmss",
     "serial": "spreadsheet day numbers",
 }
-DIGITS = {"day": "%Y%m%d", "minute": "%Y%m%d%H%M", "moment": "%Y%m%d%H%M%S"}
-
 EXPECTED = "seconds since 1970 or a date such as 2024-05-01 was expected"
 
 
@@ -80,9 +83,9 @@ class Clock:
     """Convert the times of one column to seconds, with the same rules for all blocks.
 
     Numbers are seconds, milli-, micro- or nanoseconds since 1970, or dates written as YYYYMMDD,
-    YYYYMMDDhhmm or YYYYMMDDhhmmss. The unit is inferred once, from most numbers of the first block.
-    A number out of the unit's range is unreadable, and so is a time before 1900 or after 2200.
-    Small numbers are steps, not dates. Text is a number, or an ISO-like date or time of any
+    with or without hh, hhmm or hhmmss. The unit is inferred once, from most numbers of the first
+    block. A number out of the unit's range is unreadable, and so is a time before 1900 or after
+    2200. Small numbers are steps, not dates. Text is a number, or an ISO-like date or time of any
     precision, in UTC if it has no zone. Dates with slashes or dashes are read day first or month
     first if the column shows which, else refused.
 
@@ -113,6 +116,7 @@ class Clock:
         self._slash_formats: tuple[str, ...] | None = None
         self._forms: set[str] = set()
         self._serial_days: list[int] = []
+        self._dates_in_steps = ""
         self._n_zoned = self._n_naive = 0
 
     @property
@@ -129,6 +133,11 @@ class Clock:
     def remarks(self) -> list[str]:
         """Remarks on how the times were read, after the last block."""
         remarks = [remark_on_days(self._serial_days)] if self._serial_days else []
+        if self._dates_in_steps:
+            remarks.append(
+                f"the times look like {self._dates_in_steps}, but are read as numbers that count "
+                "steps: only their order is right; write them as dates such as 2024-05-01"
+            )
         if self._n_naive and self._n_zoned:
             remarks.append(
                 f"{self._n_naive:,} times have no time zone and are read as UTC, "
@@ -177,29 +186,29 @@ class Clock:
         """Return parsed dates; a date that did not parse or has an implausible year is bad."""
         bad = given.is_not_null() & ~seconds.is_between(FIRST, LAST).fill_null(False)
         expected = reason_unread(given.filter(bad).head(1)) or EXPECTED
-        return Parsed(_without(seconds, bad), bad, expected, given)
+        return Parsed(without(seconds, bad), bad, expected, given)
 
     def _parse_numbers(self, numbers: pl.Series, given: pl.Series) -> Parsed:
         finite = numbers.is_finite() if numbers.dtype.is_float() else numbers.is_not_null()
         finite = finite.fill_null(False)
         large = numbers.abs() >= 2.0**63 if numbers.dtype.is_float() else ~finite
         usable = finite & ~large.fill_null(False)
-        whole = _without(numbers, ~usable).cast(pl.Int64, strict=False)
+        whole = without(numbers, ~usable).cast(pl.Int64, strict=False)
         if self._unit is None and usable.any():
             self._infer_unit(whole.drop_nulls())
         unit = self._unit or "s"
-        if unit in DIGITS:
-            seconds = _seconds_of_digits(whole, unit)
+        if unit in DIGIT_FORMS:
+            seconds = seconds_of_digits(whole, unit)
         elif unit == "serial":
-            seconds = seconds_of_days(_without(numbers, ~usable))
+            seconds = seconds_of_days(without(numbers, ~usable))
             if seconds.null_count() < len(seconds):
                 self._serial_days += [int(seconds.min()), int(seconds.max())]  # pyright: ignore[reportArgumentType]
         else:
             seconds = whole // PER_SECOND[unit]
-            implausible = ~_plausible(seconds)
+            implausible = ~plausible(seconds)
             if not self._given_unit:
                 implausible |= self._out_of_range(whole)
-            seconds = _without(seconds, implausible)
+            seconds = without(seconds, implausible)
         self._forms.add("numbers that count steps" if self.counts_steps else UNITS[unit])
         bad = given.is_not_null() & seconds.is_null()
         expected = f"{UNITS[unit]} were expected, as in most rows"
@@ -209,8 +218,8 @@ class Clock:
 
     def _infer_unit(self, whole: pl.Series) -> None:
         """Set the unit that most numbers are in the range of."""
-        for unit in DIGITS:
-            if _seconds_of_digits(whole, unit).null_count() * 100 <= len(whole):
+        for unit in DIGIT_FORMS:
+            if seconds_of_digits(whole, unit).null_count() * 2 < len(whole):
                 self._unit = unit
                 return
         if whole.is_between(*RANGES["serial"], closed="left").all():
@@ -225,6 +234,8 @@ class Clock:
         self._unit = max(counts, key=lambda unit: counts[unit])
         n_small = int((whole < COUNTED_BELOW).sum())
         self.counts_steps = self._unit == "s" and n_small * 2 > len(whole)
+        if self.counts_steps:
+            self._dates_in_steps = digits_of_dates(whole)
 
     def _out_of_range(self, whole: pl.Series) -> pl.Series:
         """Return a mask of the numbers out of the unit's range."""
@@ -238,7 +249,7 @@ class Clock:
 
     def _parse_text(self, times: pl.Series) -> Parsed:
         text = times.str.strip_chars()
-        text = _without(text, text == "")
+        text = without(text, text == "")
         if self._format is not None:
             self._forms.add(f"text as {self._format}")
             return self._parsed_dates(text, epoch(text, self._format))
@@ -251,7 +262,7 @@ class Clock:
         if self._text_form is None and n_times:
             self._text_form = "numbers" if n_numbers * 2 > n_times else "dates"
         if self._text_form == "numbers":
-            return self._parse_numbers(_without(numbers, shortened(text)), text)
+            return self._parse_numbers(without(numbers, shortened(text)), text)
         seconds = self._parse_iso(text)
         unread = text.is_not_null() & seconds.is_null()
         if unread.any():
@@ -288,23 +299,3 @@ class Clock:
                 )
             self._slash_formats = DAY_FIRST if day_first else MONTH_FIRST
         return self._slash_formats or ()
-
-
-def _seconds_of_digits(whole: pl.Series, unit: str) -> pl.Series:
-    """Return the seconds of numbers such as 20240501; null for other numbers."""
-    low, high = RANGES[unit]
-    in_range = whole.is_between(low, high, closed="left")
-    if not in_range.any():
-        return _without(whole, whole.is_not_null())
-    text = _without(whole, ~in_range).cast(pl.String)
-    seconds = epoch(text, DIGITS[unit])
-    return _without(seconds, ~_plausible(seconds))
-
-
-def _plausible(seconds: pl.Series) -> pl.Series:
-    return seconds.is_between(FIRST, LAST).fill_null(False)
-
-
-def _without(values: pl.Series, bad: pl.Series) -> pl.Series:
-    """Return the values, with null where `bad` is true."""
-    return pl.select(pl.when(~bad.fill_null(False)).then(values).alias(values.name)).to_series()

@@ -16,6 +16,7 @@ from nearfar.tables.names import (
     COUNTING,
     GENRES,
     KINDS,
+    OLD_STATES,
     OUTCOMES,
     OUTCOMES_ELSEWHERE,
     OWN_NAMES,
@@ -208,6 +209,8 @@ def resolve(
             f"{where} has the column {duplicates[0]!r} more than once; rename one of them"
             + ", or, if the first line is not a header, set --no-header" * of_text
         )
+    found = [c for c in present if c.startswith("_source.")]  # other "_" columns describe the hit
+    named_by_search = [c for c in present if found and c.startswith("_") and c not in found]
     result: dict[str, str] = {}
     for role in roles:
         column = given.get(role.name)
@@ -223,7 +226,7 @@ def resolve(
         result[role.name] = column
     for role in roles:
         if role.name not in result and given.get(role.name) != "":
-            unassigned = [c for c in present if c not in result.values()]
+            unassigned = [c for c in present if c not in (*result.values(), *named_by_search)]
             if (column := _by_name(role, unassigned, where)) is not None:
                 result[role.name] = column
     missing = [role for role in roles if role.required and role.name not in result]
@@ -252,7 +255,7 @@ def _how_to_name(*roles: Role) -> str:
 
 
 def _by_name(role: Role, candidates: Sequence[str], where: str) -> str | None:
-    groups = (_columns_named(candidates, names) for names in (role.known, *role.rarer))
+    groups = (_columns_named(candidates, role, names, where) for names in (role.known, *role.rarer))
     by_name = next(filter(None, groups), {})
     if not by_name:
         return _by_stem(role, candidates, where)
@@ -282,23 +285,54 @@ def _by_stem(role: Role, candidates: Sequence[str], where: str) -> str | None:
     return alike[0] if alike else None
 
 
-def _columns_named(candidates: Sequence[str], names: Sequence[str]) -> dict[str, str]:
-    """Return the columns with these names, by name, in the order of the names.
+def _columns_named(
+    candidates: Sequence[str], role: Role, names: Sequence[str], where: str
+) -> dict[str, str]:
+    """Return the columns with these names of a role, by name, in the order of the names.
 
     If no column matches, a nested column ("properties.product_id") matches by the end of its path.
+
+    Raises:
+        AmbiguousColumnError: several paths have the same end, and none of them is nearer the role.
     """
     columns = {plain_name(c): c for c in reversed(candidates)}
     matches = {name: columns[name] for name in names if name in columns}
     if matches:
         return matches
-    ends = {
-        plain_name(".".join(parts[at:])): c
-        for c in reversed(candidates)
-        for parts in (c.split("."),)
-        for at in reversed(range(1, len(parts)))
-        if plain_name(parts[0]) not in COUNTING
-    }
-    return {name: ends[name] for name in names if name in ends}
+    ends: dict[str, list[str]] = {}
+    for column in candidates:
+        parts = column.split(".")
+        if plain_name(parts[0]) not in COUNTING:
+            for at in range(1, len(parts)):
+                ends.setdefault(plain_name(".".join(parts[at:])), []).append(column)
+    return {name: _nearest(ends[name], role, where) for name in names if name in ends}
+
+
+def _nearest(paths: Sequence[str], role: Role, where: str) -> str:
+    """Return the one of several paths with the same end whose parent is of the role.
+
+    "buyer.user_id" is nearer the user than "seller.user_id", "order.created_at" nearer the time of
+    an event than "user.created_at", and "after.user_id" is what a change left.
+
+    Raises:
+        AmbiguousColumnError: several are equally near.
+    """
+    remaining = list(dict.fromkeys(paths))
+    parents = {path: [plain_name(part) for part in path.split(".")[:-1]] for path in remaining}
+    own = set(role.names)
+    others = {name for other in EVENT_ROLES if other.name != role.name for name in other.names}
+    for is_near in (
+        lambda words: not any(word in OLD_STATES for word in words),
+        lambda words: words[-1] in own,
+        lambda words: not any(word in others for word in words),
+    ):
+        near = [path for path in remaining if is_near(parents[path])]
+        remaining = near or remaining
+    if len(remaining) > 1:
+        raise AmbiguousColumnError(
+            f"{where}: {quoted(remaining)} could each be the {role.name}; {_how_to_name(role)}"
+        )
+    return remaining[0]
 
 
 def quoted(names: Sequence[str]) -> str:

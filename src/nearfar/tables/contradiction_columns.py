@@ -18,8 +18,8 @@ UNDO_STEMS = re.compile(
 NO_UNDO = re.compile("returning|returnvisit|able|policy|avoid|voided?by|deadline|revolu|until")
 """Parts of names that match `UNDO_STEMS` but are not about undone events ("returning_visitor")."""
 KIND_ENDINGS = (
-    "status", "state", "type", "kind", "action", "event", "reaction", "feedback", "vote",
-    "sentiment", "operation", "result", "disposition", "behavior", "behaviour",
+    "status", "state", "stage", "thumbs", "type", "kind", "action", "event", "reaction", "feedback",
+    "vote", "sentiment", "operation", "result", "disposition", "behavior", "behaviour",
     "side", "direction",
 )  # fmt: skip
 PRAISE = re.compile("recommend|upvote|votedup|thumbsup|favou?rite|positive|approved|accepted")
@@ -30,6 +30,13 @@ AMOUNTS = re.compile(
 NOT_AMOUNTS = re.compile("discount|tax|shipping|fee|margin|change|diff|balance|sentiment|rabatt")
 """Amounts that may be negative in a purchase too."""
 WEIGHTS = frozenset((*SYNONYMS["weight"], *(n for group in RARER["weight"] for n in group)))
+NOT_REAL = frozenset(
+    words(
+        "istest test isbot bot isrobot iscrawler isinternal internal isstaff isemployee isfraud "
+        "isfraudulent isspam isfake isduplicate"
+    )
+)
+"""Columns that mark rows of nobody who chose anything."""
 ITEM_ATTRIBUTES = frozenset(words("producttype itemtype contenttype mediatype devicetype usertype"))
 
 
@@ -40,7 +47,9 @@ def contradiction_type(name: str) -> str:
         "kind" (by a word such as "return"), "undone" (by a yes, a number or a text), "praise" (by
         a no), "amount" (by a negative number), or "" for a column that cannot.
     """
-    plain = plain_name(name)
+    plain = plain_name(name.partition("(")[0] or name)
+    if plain in NOT_REAL:
+        return "undone"
     if UNDO_STEMS.search(plain):
         return "" if NO_UNDO.search(plain) else "undone"
     if plain in KIND_ROLE.names or plain in KINDS or plain.endswith(KIND_ENDINGS):

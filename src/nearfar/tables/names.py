@@ -29,6 +29,8 @@ BEFORE = frozenset(
 )
 AFTER = BEFORE | frozenset(words("no nr num number key"))
 """Words for an id before or after the entity. "num" before it is a count: "num items"."""
+OLD_STATES = frozenset(words("before old previous prior oldvalue oldvalues oldimage"))
+"""Keys of what a changed row was before."""
 COUNTING = frozenset(words("n no nr num number count total sum mean avg max min"))
 """Words that mean a count before a dot, as in R: "n.items"."""
 FILLERS = frozenset(words("d de del do da di du des of the la le l el"))
@@ -77,13 +79,16 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     ),
     "rating": ("rating", "ratings", "score", "stars", "star", "overall", "reviewscore"),
     "timestamp": (
-        *("timestamp", "timestamps", "ts", "time", "datetime", "date", "unixtime", "epoch"),
+        *("timestamp", "timestamps", "ts", "time", "datetime", "timestampms", "timems", "date"),
+        *("unixtime", "epoch"),
         *("eventtime", "eventtimestamp", "eventdate", "createdat", "occurredat", "ratedat"),
         *("unixreviewtime", "unixtimestamp", "reviewtime", "reviewdate", "when", "tstamp"),
         *("orderedat", "orderdate", "ordertime", "purchasedat", "purchasedate", "purchasetime"),
         *("viewedat", "watchedat", "watchdate", "playedat", "listenedat", "clickedat", "boughtat"),
         *("invoicedate", "transactiondate", "transactiontime", "visittime", "interactiontime"),
         *("happenedat", "addedat", "loggedat", "checkintime", "checkedinat", "utctime"),
+        *("utctimestamp", "clicktimestamp", "viewtimestamp", "transactiontimestamp"),
+        *("transactiondt", "orderdt", "purchasedt", "eventdt"),
     ),
     "weight": (
         *("weight", "count", "plays", "playcount", "nplays", "listens", "listencount"),
@@ -225,6 +230,7 @@ TOOLS: dict[str, tuple[tuple[str, ...], ...]] = {
             "clienteventtime timestampcreated paidat processedat receivedat sentat visitstarttime "
             "tdat dateread"
         ),
+        words("updatedat modifiedat lastmodified lastupdated mylastupdated lastplayed lastseen"),
     ),
     "weight": (words("lineitemquantity playtimeforever msplayed"),),
 }
@@ -238,16 +244,17 @@ RARER: dict[str, tuple[tuple[str, ...], ...]] = {
 """Groups of names that are used if a table has none of `SYNONYMS`; the first match counts."""
 STATUSES = ("status", "orderstatus", "financialstatus", "paymentstatus", "orderstate")
 OUTCOMES = (
-    "click", "clicked", "isclick", "isclicked", "wasclicked", "purchase", "purchased", "ispurchase",
-    "ispurchased", "bought", "converted", "conversion", "isconversion", "like", "liked", "islike",
-    "isliked", "votedup", "isinteraction", "interacted", "engaged", "label", "target", "response",
-    "outcome",
+    "click", "clicked", "clk", "isclk", "isclick", "isclicked", "wasclicked", "purchase",
+    "purchased", "ispurchase", "ispurchased", "bought", "converted", "conversion", "isconversion",
+    "like", "liked", "islike", "isliked", "votedup", "isinteraction", "interacted", "engaged",
+    "label", "target", "response", "outcome",
 )  # fmt: skip
 UNDONE = (
     "returned", "isreturned", "isreturn", "refunded", "isrefunded", "isrefund", "cancelled",
     "canceled", "iscancelled", "iscanceled", "voided", "isvoided", "isvoid", "deleted", "isdeleted",
     "removed", "isremoved", "disliked", "dislike", "isdisliked", "isdislike", "skipped",
-    "isskipped", "cancelledat", "canceledat", "refundedat", "voidedat", "deletedat",
+    "isskipped", "nonclk", "nonclick", "noclick", "notclicked", "cancelledat", "canceledat",
+    "refundedat", "voidedat", "deletedat",
 )  # fmt: skip
 """Columns of undone events: a row with a yes or a time there is no event."""
 THINGS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -140,13 +141,24 @@ def refuse_nested(frame: pl.DataFrame, first_row: int, where: str) -> None:
     for column in frame.columns:
         if frame[column].dtype != pl.String:
             continue
-        nested = frame[column].str.contains(NESTED).fill_null(False)
-        if nested.any():
-            at = int(nested.arg_max() or 0)
+        values = frame[column]
+        texts = values.filter(values.str.contains(NESTED).fill_null(False))
+        found = next(filter(_is_json, texts.unique(maintain_order=True)), None)
+        if found is not None:
+            at = int((values == found).fill_null(False).arg_max() or 0)
             raise SchemaError(
-                f"{where}, row {first_row + at}: {column!r} has several values: "
-                f"{frame[column][at][:60]!r}; write each value to its own key"
+                f"{where}, row {first_row + at}: {column!r} has several values: {found[:60]!r}; "
+                "write each value to its own key"
             )
+
+
+def _is_json(text: str) -> bool:
+    """Return whether a text is a JSON object or list, and not a text such as "[Promo] Mug"."""
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def unnested(table: TableReader, schema: Schema) -> TableReader:

@@ -108,6 +108,8 @@ class RowReader:
                 dropped = bad if dropped is None else dropped | bad
                 if role.kind == "id" and parsed.given is not None:
                     empty = parsed.given.is_null()
+                    if parsed.given.dtype == pl.String:
+                        empty |= identity.missing_words(parsed.given).fill_null(False)
                     missing_id = empty if missing_id is None else missing_id | empty
             values.append(parsed.values.rename(role.name))
         if dropped is not None:

@@ -61,6 +61,8 @@ def reason_unread(times: pl.Series) -> str | None:
 
 def epoch(text: pl.Series, form: str) -> pl.Series:
     """Return seconds since 1970 (Int64) of times in a format; null for times in another one."""
+    if re.search("%[HIkl]", form) and not re.search("%[MTRrcX+]", form):
+        text, form = text + " 00", form + " %M"  # Polars needs minutes beside hours
     if "%z" in form or "%:z" in form or "%#z" in form:
         parsed = text.str.to_datetime(form, strict=False, time_zone="UTC")
     else:
