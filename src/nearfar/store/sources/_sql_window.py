@@ -12,7 +12,8 @@ from typing import Any
 
 from nearfar.core.errors import SchemaError
 from nearfar.store.contracts import midnight
-from nearfar.tables.clock import DIGITS, PER_SECOND, RANGES
+from nearfar.tables.clock import PER_SECOND, RANGES
+from nearfar.tables.digit_dates import DIGIT_FORMS
 from nearfar.tables.spreadsheets import DAY_OF_1970
 
 SORTED_TEXT = (
@@ -66,8 +67,8 @@ def bounds_of(example: Any, unit: str, since: date, until: date) -> Bounds:
     if isinstance(example, date):
         return Bounds(since, until)
     if isinstance(example, int | float | Decimal) and not isinstance(example, bool):
-        if unit in DIGITS:
-            first, last = (int(midnight(d).strftime(DIGITS[unit])) for d in (since, until))
+        if unit in DIGIT_FORMS:
+            first, last = (int(midnight(d).strftime(DIGIT_FORMS[unit])) for d in (since, until))
         elif unit == "serial":
             first, last = ((d - date(1970, 1, 1)).days + DAY_OF_1970 for d in (since, until))
         else:
