@@ -122,10 +122,12 @@ def _read_columns(
         say(f"to use {titles[0]!r} as titles: --items {source}")
     for line in report.losses():
         say(line)
-    if not events.height:
+    n_timeless = events["timestamp"].null_count()
+    if n_timeless == events.height:
+        timeless = f" ({n_timeless:,} rows have no readable time)" if n_timeless else ""
         raise DataError(
-            f"no event lies from {since} to {as_of} (UTC); set --as-of to the last day with "
-            f"events, or name the column of times with {OPTIONS['timestamp']}"
+            f"no event lies from {since} to {as_of} (UTC){timeless}; set --as-of to the last day "
+            f"with events, or name the column of times with {OPTIONS['timestamp']}"
         )
     try:
         checked = pipeline.contract.check(events, since, until)
