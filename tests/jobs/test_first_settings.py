@@ -95,7 +95,7 @@ def test_what_will_not_run_is_told_before_anything_is_written(tmp_path: Path) ->
             tmp_path, source=str(tmp_path / "a.csv"), columns=columns, as_of=date(2026, 6, 30)
         )
     (tmp_path / "b.csv").write_text("who,what,at\n1,2,2020-03-02\n1,3,someday\n")
-    with pytest.raises(DataError, match=r"\(1 rows have no readable time\); set --as-of"):
+    with pytest.raises(DataError, match=r"\(rows without a readable time: 1\); set --as-of"):
         filled(tmp_path, source=str(tmp_path / "b.csv"), columns=columns)
     (tmp_path / "a.csv").write_text("who,what,at\n1,2,2026-03-02\n,3,2026-03-02\n")
     _, said = filled(tmp_path, source=str(tmp_path / "a.csv"), columns=columns)

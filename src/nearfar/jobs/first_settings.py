@@ -124,7 +124,7 @@ def _read_columns(
         say(line)
     n_timeless = events["timestamp"].null_count()
     if n_timeless == events.height:
-        timeless = f" ({n_timeless:,} rows have no readable time)" if n_timeless else ""
+        timeless = f" (rows without a readable time: {n_timeless:,})" if n_timeless else ""
         raise DataError(
             f"no event lies from {since} to {as_of} (UTC){timeless}; set --as-of to the last day "
             f"with events, or name the column of times with {OPTIONS['timestamp']}"

@@ -50,6 +50,9 @@ class Parsed:
 
 Kind = Literal["id", "number", "time", "text", "word", "hint", "tags", "any"]
 
+WIDE = 30
+"""Tables with more columns may be matrices of users x items."""
+
 OPTIONS = {
     "user": "--user-column",
     "item": "--item-column",
@@ -238,6 +241,8 @@ def resolve(
             + "; if its first line is not a header, set --no-header" * of_text
             + "; if another sign separates its cells, set it with --separator"
             * (of_text and len(present) == 1)
+            + "; if each column is an item, write one row per user and item first (pandas: melt)"
+            * (len(present) > WIDE)
         )
     return {role.name: result[role.name] for role in roles if role.name in result}
 
