@@ -20,9 +20,10 @@ from nearfar.evaluation.text import remark_on_depths
 from nearfar.jobs.first_settings import first_settings
 from nearfar.metrics.ndcg import NDCG
 from nearfar.metrics.recall import Recall
-from nearfar.tables.columns import EVENT_ROLES, resolve
+from nearfar.tables.columns import resolve
 from nearfar.tables.dialect import TextOptions
 from nearfar.tables.item_table import read_item_table
+from nearfar.tables.roles import EVENT_ROLES
 from nearfar.tables.table import ReadOptions
 from tests.tables.test_unseen_logs import sizes, told, written
 

@@ -17,7 +17,8 @@ from nearfar.data.inspect import inspect_log
 from nearfar.data.log import Log, read_log
 from nearfar.store.contracts import Contract
 from nearfar.store.sources.csv import CSVEvents
-from nearfar.tables.columns import EVENT_ROLES, ITEM_ROLES, resolve
+from nearfar.tables.columns import resolve
+from nearfar.tables.roles import EVENT_ROLES, ITEM_ROLES
 from nearfar.tables.table import ReadOptions
 
 ROWS = [

@@ -16,7 +16,8 @@ import pytest
 
 import nearfar as nf
 from nearfar.core.errors import DataError, NearfarError
-from nearfar.tables.columns import EVENT_ROLES, resolve
+from nearfar.tables.columns import resolve
+from nearfar.tables.roles import EVENT_ROLES
 from nearfar.tables.rules import RowRules
 from nearfar.tables.table import ReadOptions
 

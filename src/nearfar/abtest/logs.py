@@ -15,11 +15,12 @@ from nearfar.abtest.sources import Source, open_sources
 from nearfar.core import identity
 from nearfar.core.errors import DataError, EmptyDataError, SchemaError, SettingsError
 from nearfar.tables.clock import Clock
-from nearfar.tables.columns import EVENT_ROLES, OPTIONS, PLAIN_ROLES, Kind, Role, resolve
+from nearfar.tables.columns import resolve
 from nearfar.tables.folder import remark_on_copies
 from nearfar.tables.names import plain_name
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.report import ReadReport
+from nearfar.tables.roles import EVENT_ROLES, OPTIONS, PLAIN_ROLES, Kind, Role
 from nearfar.tables.rows import TableRows
 from nearfar.tables.rules import RowRules
 from nearfar.tables.table import read_rows

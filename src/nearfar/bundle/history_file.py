@@ -23,9 +23,10 @@ from nearfar.data.id_coder import IdCoder
 from nearfar.data.id_remarks import remarks_on_ids
 from nearfar.data.interactions import canonical
 from nearfar.data.plain_events import PlainEvents
-from nearfar.tables.columns import HISTORY_ROLES, PLAIN_ROLES, Columns
+from nearfar.tables.columns import Columns
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.report import ReadReport
+from nearfar.tables.roles import HISTORY_ROLES, PLAIN_ROLES
 from nearfar.tables.rows import TableRows
 from nearfar.tables.rules import RowRules
 from nearfar.tables.table import ReadOptions, open_table, read_rows

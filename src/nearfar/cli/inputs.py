@@ -19,9 +19,9 @@ from nearfar.data.interactions import FoldIn, Interactions, Split
 from nearfar.data.log import read_log
 from nearfar.data.splits.folder import is_split_folder, load_split
 from nearfar.evaluation.evaluate import on_items_of
-from nearfar.tables.columns import title_columns
 from nearfar.tables.item_table import read_item_table
 from nearfar.tables.report import ReadReport
+from nearfar.tables.roles import title_columns
 
 if TYPE_CHECKING:
     from nearfar.bundle.bundle import Bundle

@@ -11,8 +11,8 @@ import typer
 from nearfar.data.filters import Filters
 from nearfar.data.weighting import Repeats, Scale
 from nearfar.tables.clock import TimeUnit
-from nearfar.tables.columns import OPTIONS
 from nearfar.tables.dialect import Quoting, TextOptions
+from nearfar.tables.roles import OPTIONS
 from nearfar.tables.rules import RowRules
 from nearfar.tables.streams import MAX_EXPANSION
 from nearfar.tables.table import ReadOptions

@@ -29,8 +29,8 @@ from nearfar.cli.output import Output, table
 from nearfar.cli.rerank_options import RerankOptions
 from nearfar.core.errors import DataError
 from nearfar.data.filters import Filters
-from nearfar.tables.columns import OPTIONS
 from nearfar.tables.report import ReadReport
+from nearfar.tables.roles import OPTIONS
 
 NOTHING_LEFT = (
     "no item is left to recommend: the history, --allow and --deny leave none; shorten the lists, "

@@ -15,8 +15,9 @@ from nearfar.data.filters import Filters, row_mask
 from nearfar.data.id_coder import IdCoder
 from nearfar.data.plain_events import event_judge, how_to_keep
 from nearfar.data.remarks import remarks_on
-from nearfar.tables.columns import OPTIONS, Columns
+from nearfar.tables.columns import Columns
 from nearfar.tables.report import ReadReport
+from nearfar.tables.roles import OPTIONS
 from nearfar.tables.rows import TableRows
 from nearfar.tables.rules import DROP, BadRows, missing_value
 

@@ -8,7 +8,6 @@ import polars as pl
 
 from nearfar.core import identity
 from nearfar.data.event_words import AMBIGUOUS_KINDS, NO, NO_EVENT_KINDS, YES
-from nearfar.tables.columns import OPTIONS
 from nearfar.tables.contradiction_columns import (
     CONTRADICTION_PREFIX,
     NO_UNDO,
@@ -17,6 +16,7 @@ from nearfar.tables.contradiction_columns import (
 )
 from nearfar.tables.names import plain_name
 from nearfar.tables.report import ReadReport
+from nearfar.tables.roles import OPTIONS
 
 NEGATIVE = r"^\s*[-\u2212]\s*[$€£¥]?\s*\d*[.,]?\d*[1-9]|^\s*\(\s*[$€£¥]?\s*\d[\d.,]*\s*\)\s*$"
 NUMBER = r"^\s*[+-]?[$€£¥]?\s*\d[\d.,]*\s*$"

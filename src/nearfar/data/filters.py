@@ -13,7 +13,7 @@ from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.events import FilterStep, Log
 from nearfar.data.weighting import united
 from nearfar.tables.clock import epoch_seconds
-from nearfar.tables.columns import OPTIONS
+from nearfar.tables.roles import OPTIONS
 
 
 @dataclass(frozen=True)

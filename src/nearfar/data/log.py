@@ -17,11 +17,12 @@ from nearfar.data.fetch import cached
 from nearfar.data.filters import Filters
 from nearfar.data.sources.source import Source, SourceRequest, chosen_source, detect, generated
 from nearfar.data.weighting import Repeats, Scale, Weighting, parse_kinds
-from nearfar.tables.columns import OPTIONS, Columns
+from nearfar.tables.columns import Columns
 from nearfar.tables.frames import frame_table
 from nearfar.tables.item_table import read_item_table, remark_on_repeats
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.report import ReadReport
+from nearfar.tables.roles import OPTIONS
 from nearfar.tables.table import ReadOptions, read_rows
 
 __all__ = ["FilterStep", "Log", "Unknown", "detect", "read_log", "read_parts"]

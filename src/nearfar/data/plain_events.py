@@ -11,10 +11,11 @@ from nearfar.core.errors import SchemaError
 from nearfar.data.contradictions import MOST_WORDS, count_contradictions, count_odd_kinds
 from nearfar.data.event_words import NO, NO_EVENT_KINDS, NO_EVENT_WORDS, YES
 from nearfar.data.weighting import KindReader
-from nearfar.tables.columns import OPTIONS, Columns
+from nearfar.tables.columns import Columns
 from nearfar.tables.contradiction_columns import CONTRADICTION_PREFIX
 from nearfar.tables.names import KINDS, STATUSES, plain_name, words
 from nearfar.tables.report import ReadReport
+from nearfar.tables.roles import OPTIONS
 
 KIND_WORDS = frozenset({"type", *STATUSES, *KINDS})
 """Names of columns that often hold other words than kinds; their kinds are not remarked on."""

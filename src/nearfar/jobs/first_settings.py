@@ -18,9 +18,9 @@ from nearfar.jobs.template import HEAD, ITEMS, REST, SINK, SOURCE
 from nearfar.jobs.window import window_of
 from nearfar.store.contracts import BrokenContractError
 from nearfar.tables.columnar import PARQUET
-from nearfar.tables.columns import EVENT_ROLES, OPTIONS, PLAIN_ROLES, title_columns
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.report import ReadReport
+from nearfar.tables.roles import EVENT_ROLES, OPTIONS, PLAIN_ROLES, title_columns
 from nearfar.tables.sqlite import is_sqlite, table_names
 
 

@@ -14,12 +14,13 @@ from nearfar.data.id_remarks import remark_on_totals, remarks_on_ids
 from nearfar.data.plain_events import event_judge
 from nearfar.store.contracts import midnight
 from nearfar.tables.clock import Clock
-from nearfar.tables.columns import Columns, event_roles
+from nearfar.tables.columns import Columns
 from nearfar.tables.folder import open_tables
 from nearfar.tables.moments import with_joined_times
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.reader import OneTimeTable, TableReader
 from nearfar.tables.report import ReadReport
+from nearfar.tables.roles import event_roles
 from nearfar.tables.rules import RowRules
 from nearfar.tables.table import ReadOptions, read_rows
 

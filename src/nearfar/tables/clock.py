@@ -9,7 +9,6 @@ import polars as pl
 
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.core.identity import shortened
-from nearfar.tables.columns import Parsed
 from nearfar.tables.digit_dates import (
     DIGIT_FORMS,
     DIGIT_RANGES,
@@ -21,6 +20,7 @@ from nearfar.tables.digit_dates import (
     without,
 )
 from nearfar.tables.iso_dates import iso_dates, n_with_zone
+from nearfar.tables.roles import Parsed
 from nearfar.tables.spreadsheets import DAYS, remark_on_days, seconds_of_days
 from nearfar.tables.written_dates import (
     DAY_FIRST,

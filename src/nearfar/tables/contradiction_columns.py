@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
-from nearfar.tables.columns import KIND_ROLE, Role
 from nearfar.tables.names import KINDS, RARER, SYNONYMS, plain_name, words
+from nearfar.tables.roles import KIND_ROLE, Role
 
 CONTRADICTION_PREFIX = "contradiction: "
 """Prefix of the role that such a column gets; its name follows."""

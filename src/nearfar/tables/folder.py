@@ -9,12 +9,13 @@ from pathlib import PurePosixPath
 
 from nearfar.core.errors import DataError, EmptyDataError, SchemaError
 from nearfar.tables.columnar import COLUMNAR
-from nearfar.tables.columns import ITEM_ROLES, AmbiguousColumnError, Role, resolve
+from nearfar.tables.columns import AmbiguousColumnError, resolve
 from nearfar.tables.json_lines import JSON_LINES
 from nearfar.tables.names import plain_name
 from nearfar.tables.partitions import partitioned
 from nearfar.tables.raw import SAMPLE_BYTES, RawFiles
 from nearfar.tables.reader import TableReader
+from nearfar.tables.roles import ITEM_ROLES, Role
 from nearfar.tables.sqlite import SQLiteTable, is_sqlite, table_names, view_names
 from nearfar.tables.table import TEXT, ReadOptions, open_table
 

@@ -10,11 +10,12 @@ import polars as pl
 
 from nearfar.core.errors import DataError, SchemaError
 from nearfar.core.identity import settled
-from nearfar.tables.columns import ITEM_ROLES, Role, quoted, resolve
+from nearfar.tables.columns import quoted, resolve
 from nearfar.tables.dialect import TextOptions
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.reader import TableReader
 from nearfar.tables.report import ReadReport
+from nearfar.tables.roles import ITEM_ROLES, Role
 from nearfar.tables.rules import RowRules
 from nearfar.tables.table import ReadOptions, open_table, read_rows
 

@@ -6,8 +6,8 @@ import polars as pl
 
 from nearfar.core import identity
 from nearfar.core.errors import DataError, SchemaError
-from nearfar.tables.columns import Parsed
 from nearfar.tables.report import ReadReport
+from nearfar.tables.roles import Parsed
 
 LARGEST = 3.4e38
 """Ratings and weights are kept as 32-bit floats."""

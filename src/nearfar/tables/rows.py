@@ -12,9 +12,9 @@ from polars.exceptions import PolarsError
 from nearfar.core import identity
 from nearfar.core.errors import DataError, SchemaError
 from nearfar.tables.clock import Clock
-from nearfar.tables.columns import OPTIONS, Parsed, Role
 from nearfar.tables.numbers import NumberReader
 from nearfar.tables.report import ReadReport
+from nearfar.tables.roles import OPTIONS, Parsed, Role
 from nearfar.tables.rules import DROP, RowRules, missing_value, remarks_on_missing_ids
 
 LARGEST_EXACT_FLOAT32 = 2.0**24

@@ -8,8 +8,9 @@ from typing import Literal
 
 from nearfar.core.errors import DataError, SchemaError, SettingsError
 from nearfar.tables.clock import TimeUnit
-from nearfar.tables.columns import OPTIONS, Role, quoted
+from nearfar.tables.columns import quoted
 from nearfar.tables.names import plain_name
+from nearfar.tables.roles import OPTIONS, Role
 
 BadRows = Literal["refuse", "drop", "null"]
 REMARKABLE_SHARE = 0.1

@@ -10,7 +10,7 @@ import polars as pl
 from nearfar.core.errors import DataError
 from nearfar.tables.clock import Clock
 from nearfar.tables.columnar import ColumnarTable, columnar_format
-from nearfar.tables.columns import OPTIONS, Role, quoted, resolve
+from nearfar.tables.columns import quoted, resolve
 from nearfar.tables.contradiction_columns import contradiction_roles
 from nearfar.tables.dialect import TextOptions
 from nearfar.tables.json_lines import JsonLinesTable, holds_json
@@ -21,6 +21,7 @@ from nearfar.tables.nested import unnested
 from nearfar.tables.raw import BLOCK_BYTES, RawFiles
 from nearfar.tables.reader import BATCH_ROWS, Numbers, OneTimeTable, TableReader
 from nearfar.tables.report import ReadReport
+from nearfar.tables.roles import OPTIONS, Role
 from nearfar.tables.rows import RowReader, TableRows
 from nearfar.tables.rules import RowRules, remarks_on_alternatives
 from nearfar.tables.sqlite import SQLiteTable, is_sqlite, table_names

@@ -12,9 +12,9 @@ from nearfar.core.errors import DataError
 from nearfar.core.identity import CANONICAL, integers
 from nearfar.data.build import LogBuilder
 from nearfar.data.sources.source import SourceRequest
-from nearfar.tables.columns import EVENT_ROLES
 from nearfar.tables.dialect import Dialect
 from nearfar.tables.raw import RawFiles
+from nearfar.tables.roles import EVENT_ROLES
 from nearfar.tables.rules import id_overflow
 from nearfar.tables.table import read_rows
 from nearfar.tables.text_table import TextTable

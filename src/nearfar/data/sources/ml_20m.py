@@ -10,10 +10,10 @@ from nearfar.data.events import Log
 from nearfar.data.sources._movielens import LICENCE, archive
 from nearfar.data.sources._rows import add_rows, pipe_genres, required
 from nearfar.data.sources.source import Source, SourceRequest
-from nearfar.tables.columns import ITEM_ROLES
 from nearfar.tables.dialect import Dialect
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.report import ReadReport
+from nearfar.tables.roles import ITEM_ROLES
 from nearfar.tables.rules import RowRules
 from nearfar.tables.table import ReadOptions, open_table, read_rows
 

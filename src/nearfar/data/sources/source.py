@@ -16,9 +16,10 @@ from nearfar.core.errors import DataError
 from nearfar.data.build import LogBuilder
 from nearfar.data.events import Log
 from nearfar.data.filters import Filters
-from nearfar.tables.columns import Columns, Role, event_roles
+from nearfar.tables.columns import Columns
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.report import ReadReport
+from nearfar.tables.roles import Role, event_roles
 from nearfar.tables.table import ReadOptions
 
 PACKAGE = __name__.rpartition(".")[0]

@@ -13,8 +13,9 @@ from nearfar.core import discovery, settings
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.store.event_rows import EventRows
 from nearfar.tables.clock import TimeUnit
-from nearfar.tables.columns import OPTIONS, Columns
+from nearfar.tables.columns import Columns
 from nearfar.tables.report import ReadReport
+from nearfar.tables.roles import OPTIONS
 from nearfar.tables.rules import RowRules
 
 PACKAGE = __name__.rpartition(".")[0]
