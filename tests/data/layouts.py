@@ -69,17 +69,6 @@ LAYOUTS: dict[str, dict[str, str]] = {
         + "".join(f'{u},{i},{r},{t},"red, ""or"" \nblue"\n' for u, i, r, t in ROWS),
     },
 }
-MAIN = {
-    "ml-100k": "u.data",
-    "ml-1m": "ratings.dat",
-    "ml-10m": "ratings.dat",
-    "ml-20m": "ratings.csv",
-    "netflix": "combined_data_1.txt",
-    "msd": "train_triplets.txt",
-    "gowalla": "train.txt",
-    "recbole": "toy.inter",
-    "table": "events.csv",
-}
 LATIN = {"ml-100k", "ml-1m", "netflix"}
 
 

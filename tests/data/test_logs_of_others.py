@@ -117,7 +117,9 @@ def test_a_time_format_may_end_with_the_hour(tmp_path: Path) -> None:
 def test_empty_days_of_digits_do_not_make_the_others_numbers(tmp_path: Path) -> None:
     rows = [f"{n},3,{'00000000' if n % 5 == 4 else 20240101 + n}" for n in range(20)]
     path = table(tmp_path, "user,item,date", rows)
-    with pytest.raises(DataError, match="dates as YYYYMMDD were expected, as in most rows"):
+    with pytest.raises(
+        DataError, match="dates as YYYYMMDD were expected, in the range of most rows"
+    ):
         nf.read_log(path)
 
 

@@ -55,6 +55,7 @@ LOG3, LOG5 = math.log2(3), math.log2(5)
         ),
         (NDCG(2), [(1 / LOG3) / (1 + 1 / LOG3), 0, 1, 0]),
     ],
+    ids=lambda value: str(value) if isinstance(value, UserMetric) else "",
 )
 def test_per_user(metric: UserMetric, expected: list[float]) -> None:
     assert_allclose(metric.per_user(SEEN), expected, rtol=1e-15)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -16,6 +15,7 @@ from nearfar.core.vocabulary import Vocabulary
 from nearfar.evaluation.evaluation import Evaluation
 from nearfar.evaluation.groups import Group
 from nearfar.evaluation.paired import compare
+from nearfar.jobs.gate_texts import limit_text, measured_text
 from nearfar.metrics.coverage import Coverage
 from nearfar.metrics.ndcg import NDCG
 from nearfar.store.contracts import CHECKS
@@ -286,32 +286,3 @@ def _at_most(gate: str, value: float | None, limit: float, text: str) -> Verdict
 
 def _at_least(gate: str, value: float, limit: float, text: str) -> Verdict:
     return Verdict(gate, value, limit, value >= limit, text)
-
-
-DROPS = ("max_ndcg_drop", "max_coverage_drop", "max_group_drop")
-COUNTS = ("min_users",)
-OVER_POPULARITY = "min_over_popularity"
-
-
-def measured_text(gate: str, value: float | None) -> str:
-    """Return a gate's value as text with its unit; "-" for None."""
-    if value is None:
-        return "-"
-    if gate in COUNTS:
-        return f"{value:,.0f} users"
-    if gate == OVER_POPULARITY:
-        return "popularity has 0" if math.isinf(value) else f"{value + 1:.2f} times popularity"
-    if gate in DROPS:
-        if math.isinf(value):
-            return "gained from 0"
-        return f"{'dropped' if value > 0 else 'gained'} {abs(value):.1%}" if value else "unchanged"
-    return f"{value:.1%}"
-
-
-def limit_text(gate: str, limit: float) -> str:
-    """Return a gate's limit as text with its unit."""
-    if gate in COUNTS:
-        return f"at least {limit:,.0f} users"
-    if gate == OVER_POPULARITY:
-        return f"at least {limit + 1:.2f} times"
-    return f"drop of at most {limit:.1%}" if gate in DROPS else f"at most {limit:.1%}"

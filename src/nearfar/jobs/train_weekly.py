@@ -305,7 +305,6 @@ def _judge_candidate(
             "judged"
         ]
     else:
-        remarks = reliability_remarks(
-            pipeline.gates, candidate_metrics, champion_metrics, popular_metrics
-        )
+        measured = (candidate_metrics, champion_metrics, popular_metrics)
+        remarks = reliability_remarks(pipeline.gates, *measured)
     return verdicts, metrics, collapsed, tuple(remarks)

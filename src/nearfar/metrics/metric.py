@@ -109,6 +109,8 @@ class UserMetric(Metric):
     def per_user(self, judged: Judged) -> Float64[np.ndarray, " users"]:
         """Compute the value of every user.
 
+        A user without held-out items has NaN if the metric divides by their number, else 0.
+
         The ranking may be deeper than this metric's cutoff: cut it by `judged.first(self.depth)`,
         which raises the error below.
 

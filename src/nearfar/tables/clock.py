@@ -211,7 +211,7 @@ class Clock:
             seconds = without(seconds, implausible)
         self._forms.add("numbers that count steps" if self.counts_steps else UNITS[unit])
         bad = given.is_not_null() & seconds.is_null()
-        expected = f"{UNITS[unit]} were expected, as in most rows"
+        expected = f"{UNITS[unit]} were expected, in the range of most rows"
         if given.dtype == pl.String and (bad & shortened(given)).any():
             expected = "a spreadsheet shortened it and its last digits are lost; export full times"
         return Parsed(seconds, bad, expected, given)
