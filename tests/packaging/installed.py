@@ -21,9 +21,10 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
+from tests.waiting import PATIENCE
+
 ROOT = Path(__file__).parents[2]
 TOKEN = "a-token-of-this-test"
-PATIENCE = 120
 """Seconds after which a test gives up waiting for an event; reached only where it never comes."""
 
 

@@ -18,6 +18,7 @@ from nearfar.maps.atlas import Atlas
 from nearfar.maps.drawing import draw
 from nearfar.report.page import write_report
 from tests.report.cases import report
+from tests.waiting import PATIENCE
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
@@ -30,7 +31,7 @@ pytestmark = [
 
 DESK = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
-SECONDS = 60_000
+MILLISECONDS = 1000 * PATIENCE
 DRAWN = "() => [...document.querySelectorAll('.chart')].every(c => c.querySelector('.main-svg'))"
 CONTRASTS = """() => {
   const channel = (v) => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
@@ -80,7 +81,7 @@ class Opened:
     def __init__(self, browser: Any, path: Path, **context: Any) -> None:
         self.context = browser.new_context(viewport=context.pop("viewport", DESK), **context)
         self.page = self.context.new_page()
-        self.page.set_default_timeout(SECONDS)
+        self.page.set_default_timeout(MILLISECONDS)
         self.asked: list[str] = []
         self.complaints: list[str] = []
         self.page.on("request", lambda request: self.asked.append(request.url))

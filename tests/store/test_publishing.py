@@ -37,6 +37,7 @@ from tests.store.cases import (
 )
 from tests.store.publishing import PART_ROWS, SIZES, day_of, part_of
 from tests.threads import Threads
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 Settings = tuple[str, dict[str, str]]
@@ -142,7 +143,7 @@ class Readers(Threads):
         except BaseException as error:
             self.errors.append(error)
 
-    def wait_for(self, what: str, seconds: float = 300.0) -> None:
+    def wait_for(self, what: str, seconds: float = PATIENCE) -> None:
         """Wait until a reader sees this from now on: an event, not luck."""
         before, end = self.seen[what], time.monotonic() + seconds
         while self.seen[what] == before:

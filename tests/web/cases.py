@@ -28,9 +28,8 @@ from nearfar.web.app import make_app
 from nearfar.web.service import Service
 from nearfar.web.settings import ServiceSettings
 from tests.bundle.cases import ABOUT, make_bundle, make_model
+from tests.waiting import PATIENCE
 
-START_SECONDS = 120
-PATIENCE = 120
 """Seconds after which a test gives up waiting for an event; reached only where it never comes."""
 
 
@@ -102,9 +101,14 @@ class Answering:
 
 
 class Program:
-    """`nearfar serve` as a program of its own on a free port."""
+    """`nearfar serve` as a program of its own on a free port.
+
+    Its deadline is `PATIENCE` unless one is given, so that a busy machine is no reason for a 504.
+    """
 
     def __init__(self, *arguments: str, environment: dict[str, str] | None = None) -> None:
+        if "--deadline" not in arguments:
+            arguments = (*arguments, "--deadline", str(PATIENCE))
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("NEARFAR")}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.web.program", "serve", "--port", "0", *arguments],
@@ -165,7 +169,7 @@ class Program:
         return found[0]
 
     @staticmethod
-    def until(done: Callable[[], bool], seconds: float = START_SECONDS) -> None:
+    def until(done: Callable[[], bool], seconds: float = PATIENCE) -> None:
         """Wait for a condition."""
         end = time.monotonic() + seconds
         while not done():

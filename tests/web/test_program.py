@@ -13,7 +13,8 @@ import httpx
 import pytest
 
 from nearfar.cli.main import run
-from tests.web.cases import PATIENCE, Program, bundles
+from tests.waiting import PATIENCE
+from tests.web.cases import Program, bundles
 
 pytestmark = pytest.mark.slow
 TOKEN = "a-token-of-some-length"

@@ -15,10 +15,11 @@ from nearfar.web import protocol, server
 from nearfar.web.app import make_app
 from nearfar.web.service import Service
 from nearfar.web.settings import Limits, ServiceSettings
+from tests.waiting import PATIENCE
 from tests.web.cases import bundles
 
 TOKEN = "a-token-of-some-length"
-SECONDS = 120
+SECONDS = PATIENCE
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,8 @@ import pytest
 from nearfar.bundle.bundle import Bundle
 from tests.bundle.cases import ABOUT, make_items, make_model
 from tests.threads import Threads
-from tests.web.cases import PATIENCE, Program, point, version
+from tests.waiting import PATIENCE
+from tests.web.cases import Program, point, version
 
 pytestmark = pytest.mark.slow
 

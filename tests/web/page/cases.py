@@ -24,6 +24,7 @@ from nearfar.data.splits.folder import save_split
 from nearfar.train.run import Run
 from nearfar.vae.encoders.base import Base
 from tests.conftest import interactions
+from tests.waiting import PATIENCE
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 NEEDS_A_BROWSER = [
@@ -36,7 +37,7 @@ NEEDS_A_BROWSER = [
 ]
 DESK = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
-MILLISECONDS = 120_000
+MILLISECONDS = 1000 * PATIENCE
 """A limit for what must happen some time; only a failure reaches it."""
 REFUSED = re.compile("Failed to load resource")
 
