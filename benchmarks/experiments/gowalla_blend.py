@@ -26,10 +26,14 @@ from nearfar.models.model import Model
 
 METRICS = ["Recall@20(all)", "NDCG@20"]
 PRESET = "gowalla"
+LARGER = {"wmf-1024": ("wmf", {"n_factors": 1024})}
+"""Parts with other settings than their preset or defaults."""
 
 
 def part(name: str) -> Algorithm:
     """Return an algorithm with its preset for Gowalla, or with its defaults if it has none."""
+    if name in LARGER:
+        return make_algorithm(*LARGER[name])
     return make_algorithm(name, presets(name).get(PRESET, {}))
 
 
