@@ -91,15 +91,19 @@ def open_tables(
     return [table for _, table in tables], [name for name in every if name not in used]
 
 
-def remark_on_copies(files: RawFiles, skipped: Sequence[str]) -> str:
+def remark_on_copies(
+    files: RawFiles, skipped: Sequence[str], options: ReadOptions | None = None
+) -> str:
     """Return a remark on files of a folder or archive that seem to be copies; "" for none.
 
     Equal files may be copies, or days with the same events, so none is left out. The content is
-    compared after decompression. Copies in another format are found by their names only.
+    compared after decompression. Copies in another format are found by their names only. Files
+    without rows, such as empty parts, are not copies.
 
     Args:
         files: the folder or archive.
         skipped: the files that are not read.
+        options: how the files are read.
     """
     if files.kind == "file":
         return ""
@@ -107,15 +111,19 @@ def remark_on_copies(files: RawFiles, skipped: Sequence[str]) -> str:
     if len(names) < 2:
         return ""
     original_of: dict[str, str] = {}
+    without_rows: set[str] = set()
     with files.kept_open():
         for group in _groups(names, lambda name: _digest(files, name, SAMPLE_BYTES)):
             for copies in _groups(group, lambda name: _digest(files, name)):
-                original_of |= dict.fromkeys(copies[1:], copies[0])
+                if _has_rows(files, copies[0], options or ReadOptions()):
+                    original_of |= dict.fromkeys(copies[1:], copies[0])
+                else:
+                    without_rows |= set(copies)
     same_content = [f"{name} and {other}" for name, other in original_of.items()]
     remarks = [f"files with the same content: {_listed(same_content)}"] if same_content else []
     same_name = [
         f"{name} and {group[0]}"
-        for group in _groups([n for n in names if n not in original_of], _stem)
+        for group in _groups([n for n in names if n not in {*original_of, *without_rows}], _stem)
         for name in group[1:]
     ]
     remarks += [f"files with the same name: {_listed(same_name)}"] if same_name else []
@@ -141,6 +149,15 @@ def _digest(files: RawFiles, name: str, most: int | None = None) -> bytes | None
             n_bytes += len(piece)
             n_left = None if n_left is None else n_left - len(piece)
     return checksum.digest() if n_bytes else None
+
+
+def _has_rows(files: RawFiles, name: str, options: ReadOptions) -> bool:
+    """Return whether a file has rows; also True if it cannot be read as a table."""
+    try:
+        table = open_table(files, name, options)
+        return any(frame.height for frame, _ in table.blocks(table.columns[:1]))
+    except DataError:
+        return True
 
 
 def _stem(name: str) -> str:
