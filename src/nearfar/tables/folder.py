@@ -170,9 +170,11 @@ def _stem(name: str) -> str:
 def files_of_tables(files: RawFiles) -> list[str]:
     """Return the files whose names say that they are tables, sorted.
 
-    If no file has a suffix of tables, return the files without a suffix, as parts often are.
+    If no file has a suffix of tables, return .data files, else the files without a suffix, as parts
+    often are.
     """
     names = sorted({n for kind in (TEXT, COLUMNAR, JSON_LINES) for n in files.find_all(kind)})
+    names = names or sorted(files.find_all(r".*\.data"))
     return names or [n for n in files.names if "." not in PurePosixPath(n).name]
 
 
