@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from nearfar.core.errors import DataError, EmptyDataError, SchemaError
 from nearfar.tables.columnar import COLUMNAR
 from nearfar.tables.columns import ITEM_ROLES, AmbiguousColumnError, Role, resolve
-from nearfar.tables.json_lines import JSON_LINES
+from nearfar.tables.json_lines import JSON_LINES, json_files_of_rows
 from nearfar.tables.names import plain_name
 from nearfar.tables.partitions import partitioned
 from nearfar.tables.raw import SAMPLE_BYTES, RawFiles
@@ -168,12 +168,15 @@ def _stem(name: str) -> str:
 
 
 def files_of_tables(files: RawFiles) -> list[str]:
-    """Return the files whose names say that they are tables, sorted.
+    """Return the files whose names say that they are tables, and .json files of rows, sorted.
 
     If no file has a suffix of tables, return .data files, else the files without a suffix, as parts
     often are.
     """
-    names = sorted({n for kind in (TEXT, COLUMNAR, JSON_LINES) for n in files.find_all(kind)})
+    names = sorted(
+        {n for kind in (TEXT, COLUMNAR, JSON_LINES) for n in files.find_all(kind)}
+        | set(json_files_of_rows(files))
+    )
     names = names or sorted(files.find_all(r".*\.data"))
     return names or [n for n in files.names if "." not in PurePosixPath(n).name]
 
