@@ -12,6 +12,7 @@ from typing import Literal
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.core.identity import INVISIBLE
 from nearfar.tables.comments import is_number, read_comments, without_sign
+from nearfar.tables.item_lists import refuse_item_lists
 from nearfar.tables.names import RARER, SYNONYMS, plain_name
 from nearfar.tables.raw import RawFiles
 
@@ -107,7 +108,7 @@ def sniff(files: RawFiles, name: str, options: TextOptions) -> tuple[Dialect, li
 
     Raises:
         EmptyDataError: the file is empty.
-        DataError: the file is not text.
+        DataError: the file is not text, or has a list of items on each line.
     """
     sample = files.sample(name, options.encoding)
     skipped = 0
@@ -133,6 +134,8 @@ def sniff(files: RawFiles, name: str, options: TextOptions) -> tuple[Dialect, li
         n_skipped, heading, separator = comments.n_lines, comments.header, comments.separator
     skipped += sum(len(line.encode()) + 1 for line in lines[:n_skipped])
     preamble, lines = lines[:n_skipped], lines[n_skipped:]
+    if options.header is not True and heading is None:
+        refuse_item_lists(lines, separator, files.where(name), header=options.header)
     separator = separator or _separator([line.rstrip("\r") for line in lines[:SNIFFED_LINES]])
     if n_titles is not None and options.header is not False and lines[0].startswith("#"):
         n_cells = [line.count(separator) + 1 for line in (*lines[1:2], lines[0])]

@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from nearfar.core.errors import DataError, EmptyDataError, SchemaError
 from nearfar.tables.columnar import COLUMNAR
 from nearfar.tables.columns import ITEM_ROLES, AmbiguousColumnError, Role, resolve
+from nearfar.tables.item_lists import ItemListsError
 from nearfar.tables.json_lines import JSON_LINES, json_files_of_rows
 from nearfar.tables.names import plain_name
 from nearfar.tables.partitions import partitioned
@@ -207,12 +208,12 @@ def _table_names(files: RawFiles, pattern: str | None) -> list[str]:
 def _opened(
     files: RawFiles, names: Sequence[str], options: ReadOptions
 ) -> list[tuple[str, TableReader]]:
-    """Open the tables with these names; of several, skip empty files and .txt files of no table."""
+    """Open the tables with these names; of several, skip empty files and files of no table."""
     tables = []
     for name in names:
         try:
             tables.append((name, partitioned(open_table(files, name, options), name)))
-        except EmptyDataError:
+        except (EmptyDataError, ItemListsError):
             if len(names) == 1:
                 raise
         except DataError:
