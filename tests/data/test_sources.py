@@ -13,6 +13,7 @@ from nearfar.core.errors import DataError, SettingsError
 from nearfar.data.filters import Filters
 from nearfar.data.log import Log, read_log, read_parts
 from nearfar.data.sources.source import Source, all_sources, detect
+from nearfar.tables.dialect import TextOptions
 from nearfar.tables.table import ReadOptions
 from tests.data import layouts
 
@@ -143,6 +144,44 @@ def test_what_is_wrong_is_named_by_its_row(source, name, text, message, tmp_path
     with pytest.raises(DataError, match=message) as caught:
         read_log(folder)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("ratings.dat", "user,item,rating\n1,7,5\n1,8,4\n"),
+        ("ratings.dat", " user_id | venue_id \n---------+---------\n       1 |       7\n"),
+        ("ratings.dat", "user::item::rating::time\n1::7::5::978300760\n1::8::4::978300761\n"),
+        ("u.data", "user_id\titem_id\trating\ttimestamp\n1\t7\t5\t978300760\n"),
+        ("u.data", "user_id,item_id\n1,7\n"),
+        ("train_triplets.txt", "user,song,play_count\na,S1,3\n"),
+        ("train_triplets.txt", "user\tsong\tplay_count\na\tS1\t3\n"),
+    ],
+)
+def test_the_name_alone_does_not_make_a_data_set(name: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    assert detect(tmp_path).name == "table"
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "label"),
+    [
+        ("ratings.dat", ["1::7::9::978300760", "2::8::10::978300761"], "MovieLens-1M"),
+        ("ratings.dat", ["1::0114509::9::978300760", "2::8::10::978300761"], "MovieLens-1M"),
+        ("u.data", ["1\t7\t9\t978300760", "2\t8\t10\t978300761"], "MovieLens-100K"),
+    ],
+)
+def test_a_table_that_almost_fits_can_be_read_as_a_table(
+    name: str, rows: list[str], label: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text("\n".join(rows) + "\n")
+    advice = f"read as {label}; if it is another table, read it with --format table --no-header"
+    with pytest.raises(DataError, match=advice):
+        read_log(tmp_path)
+    options = ReadOptions(TextOptions(header=False))
+    columns = {"user": "column_1", "item": "column_2", "rating": "column_3"}
+    log = read_log(tmp_path, format="table", options=options, timestamp="column_4", **columns)
+    assert log.frame["rating"].to_list() == [9, 10]
 
 
 def test_recbole_form_of_100k_is_the_same_data(tmp_path):

@@ -242,3 +242,17 @@ def test_copies_in_archives_and_under_other_compression_are_remarked_on(tmp_path
         "files with the same name: log.parquet and log.csv; remove"
     )
     assert remark in told(nf.read_log(tmp_path / "d"))
+
+
+def test_parts_without_rows_are_not_copies(tmp_path: Path) -> None:
+    part = pl.DataFrame({"user": [1, 2], "item": [7, 8]})
+    part.write_parquet(tmp_path / "part-0.parquet")
+    part.clear().write_parquet(tmp_path / "part-1.parquet")
+    part.clear().write_parquet(tmp_path / "part-2.parquet")
+    assert "same content" not in told(nf.read_log(tmp_path))
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    for name, rows in {"a.csv": "1,7\n", "b.csv": "", "c.csv": "", "c.csv.gz": ""}.items():
+        content = f"user,item\n{rows}".encode()
+        (texts / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    assert "same" not in told(nf.read_log(texts))

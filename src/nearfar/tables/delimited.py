@@ -77,14 +77,16 @@ def read_blocks(
     """
     gaps = [] if gaps is None else gaps
     parser = _Parser(files.where(name), columns, selected, dialect, numbers or {}, gaps)
-    skip: int | None = dialect.skipped_bytes
+    n_skip = dialect.skipped_bytes
     header = dialect.header
     first_row = 1
     for block in files.blocks(
         name, size=block_bytes, encoding=dialect.encoding, row_end=parser.quotes.row_end
     ):
-        if skip is not None and not block.isspace():
-            block, skip = block.lstrip(b"\r\n")[skip:], None
+        if n_skip:
+            if n_skip == dialect.skipped_bytes:
+                block = b"" if block.isspace() else block.lstrip(b"\r\n")
+            block, n_skip = block[n_skip:], max(n_skip - len(block), 0)
         if header and block:
             block = block.lstrip(b"\r\n")
             end = parser.quotes.first_row_end(block)

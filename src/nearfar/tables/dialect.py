@@ -11,6 +11,8 @@ from typing import Literal
 
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.core.identity import INVISIBLE
+from nearfar.tables.comments import is_number, read_comments, without_sign
+from nearfar.tables.item_lists import refuse_item_lists
 from nearfar.tables.names import RARER, SYNONYMS, plain_name
 from nearfar.tables.raw import RawFiles
 
@@ -106,7 +108,7 @@ def sniff(files: RawFiles, name: str, options: TextOptions) -> tuple[Dialect, li
 
     Raises:
         EmptyDataError: the file is empty.
-        DataError: the file is not text.
+        DataError: the file is not text, or has a list of items on each line.
     """
     sample = files.sample(name, options.encoding)
     skipped = 0
@@ -125,10 +127,22 @@ def sniff(files: RawFiles, name: str, options: TextOptions) -> tuple[Dialect, li
             ) from None
         text = sample[skipped : skipped + wrong.start].decode("utf-8")
     lines = text.split("\n")
-    n_skipped = _preamble(lines, separator) if options.header is None else 0
+    heading = None
+    n_titles = n_skipped = _n_title_lines(lines, separator, options.header)
+    if n_skipped is None:
+        comments = read_comments(lines, separator, _separator, header=options.header)
+        n_skipped, heading, separator = comments.n_lines, comments.header, comments.separator
     skipped += sum(len(line.encode()) + 1 for line in lines[:n_skipped])
     preamble, lines = lines[:n_skipped], lines[n_skipped:]
+    if options.header is not True and heading is None:
+        refuse_item_lists(lines, separator, files.where(name), header=options.header)
     separator = separator or _separator([line.rstrip("\r") for line in lines[:SNIFFED_LINES]])
+    if n_titles is not None and options.header is not False and lines[0].startswith("#"):
+        n_cells = [line.count(separator) + 1 for line in (*lines[1:2], lines[0])]
+        headings = (without_sign(lines[0], separator, n) for n in n_cells)
+        heading = next((x for x in headings if x is not None), None)
+    if heading is not None:
+        lines[0] = heading
     quoted = options.quoting == "double" or (
         options.quoting == "auto"
         and separator != "::"
@@ -143,26 +157,22 @@ def sniff(files: RawFiles, name: str, options: TextOptions) -> tuple[Dialect, li
     return replace(dialect, n_skipped=sum(bool(line.strip()) for line in preamble)), columns
 
 
-def _preamble(lines: Sequence[str], separator: str | None) -> int:
-    """Return the number of lines before the header: a title or comments.
+def _n_title_lines(lines: Sequence[str], separator: str | None, header: bool | None) -> int | None:
+    """Return the number of lines above the first one with known names for users and items.
 
-    If the first line has no known name for users or items, the header is the first line with both.
-    Without such a line, comments ("# ...") end at the first other line, if that has another number
-    of cells.
+    Return None if there is no such line, or if the caller says that there is no header. Return 0 if
+    the first line has one of these names, or if the caller says that the first line is the header.
     """
+    if header is not None and (not header or not lines[0].startswith("#")):
+        return 0 if header else None
     pattern = r"[\t,;|\x01]|::" if separator is None else re.escape(separator)
     for at, line in enumerate(lines[:SNIFFED_LINES]):
         names = {plain_name(cell) for cell in re.split(pattern, line)}
         if names & USERS and names & ITEMS:
             return at
-        if at == 0 and names & (USERS | ITEMS):
+        if at == 0 and names & (USERS | ITEMS) and not line.startswith("#"):
             return 0
-    n_comments = next((at for at, line in enumerate(lines) if not line.startswith("#")), 0)
-    if n_comments and len(lines) > n_comments:
-        sign = separator or _separator([line.rstrip("\r") for line in lines[n_comments:]])
-        if lines[n_comments - 1].count(sign) != lines[n_comments].count(sign):
-            return n_comments
-    return 0
+    return None
 
 
 def _separator(lines: Sequence[str]) -> str:
@@ -209,12 +219,3 @@ def _cells(lines: Sequence[str], separator: str, quoted: bool, where: str) -> li
 def _name(cell: str) -> str:
     """Return a column's name without surrounding blanks and invisible characters."""
     return cell.translate(dict.fromkeys(map(ord, INVISIBLE))).strip()
-
-
-def is_number(cell: str) -> bool:
-    """Return whether a cell is a number, so that its line is not a header."""
-    try:
-        float(cell.replace(",", ".", 1))
-    except ValueError:
-        return False
-    return not any(letter.isalpha() for letter in cell)

@@ -10,7 +10,8 @@ from pathlib import PurePosixPath
 from nearfar.core.errors import DataError, EmptyDataError, SchemaError
 from nearfar.tables.columnar import COLUMNAR
 from nearfar.tables.columns import AmbiguousColumnError, resolve
-from nearfar.tables.json_lines import JSON_LINES
+from nearfar.tables.item_lists import ItemListsError
+from nearfar.tables.json_lines import JSON_LINES, json_files_of_rows
 from nearfar.tables.names import plain_name
 from nearfar.tables.partitions import partitioned
 from nearfar.tables.raw import SAMPLE_BYTES, RawFiles
@@ -92,15 +93,19 @@ def open_tables(
     return [table for _, table in tables], [name for name in every if name not in used]
 
 
-def remark_on_copies(files: RawFiles, skipped: Sequence[str]) -> str:
+def remark_on_copies(
+    files: RawFiles, skipped: Sequence[str], options: ReadOptions | None = None
+) -> str:
     """Return a remark on files of a folder or archive that seem to be copies; "" for none.
 
     Equal files may be copies, or days with the same events, so none is left out. The content is
-    compared after decompression. Copies in another format are found by their names only.
+    compared after decompression. Copies in another format are found by their names only. Files
+    without rows, such as empty parts, are not copies.
 
     Args:
         files: the folder or archive.
         skipped: the files that are not read.
+        options: how the files are read.
     """
     if files.kind == "file":
         return ""
@@ -108,15 +113,19 @@ def remark_on_copies(files: RawFiles, skipped: Sequence[str]) -> str:
     if len(names) < 2:
         return ""
     original_of: dict[str, str] = {}
+    without_rows: set[str] = set()
     with files.kept_open():
         for group in _groups(names, lambda name: _digest(files, name, SAMPLE_BYTES)):
             for copies in _groups(group, lambda name: _digest(files, name)):
-                original_of |= dict.fromkeys(copies[1:], copies[0])
+                if _has_rows(files, copies[0], options or ReadOptions()):
+                    original_of |= dict.fromkeys(copies[1:], copies[0])
+                else:
+                    without_rows |= set(copies)
     same_content = [f"{name} and {other}" for name, other in original_of.items()]
     remarks = [f"files with the same content: {_listed(same_content)}"] if same_content else []
     same_name = [
         f"{name} and {group[0]}"
-        for group in _groups([n for n in names if n not in original_of], _stem)
+        for group in _groups([n for n in names if n not in {*original_of, *without_rows}], _stem)
         for name in group[1:]
     ]
     remarks += [f"files with the same name: {_listed(same_name)}"] if same_name else []
@@ -144,6 +153,15 @@ def _digest(files: RawFiles, name: str, most: int | None = None) -> bytes | None
     return checksum.digest() if n_bytes else None
 
 
+def _has_rows(files: RawFiles, name: str, options: ReadOptions) -> bool:
+    """Return whether a file has rows; also True if it cannot be read as a table."""
+    try:
+        table = open_table(files, name, options)
+        return any(frame.height for frame, _ in table.blocks(table.columns[:1]))
+    except DataError:
+        return True
+
+
 def _stem(name: str) -> str:
     """Return a file's path without the suffixes of its format and compression."""
     return re.sub(
@@ -152,11 +170,16 @@ def _stem(name: str) -> str:
 
 
 def files_of_tables(files: RawFiles) -> list[str]:
-    """Return the files whose names say that they are tables, sorted.
+    """Return the files whose names say that they are tables, and .json files of rows, sorted.
 
-    If no file has a suffix of tables, return the files without a suffix, as parts often are.
+    If no file has a suffix of tables, return .data files, else the files without a suffix, as parts
+    often are.
     """
-    names = sorted({n for kind in (TEXT, COLUMNAR, JSON_LINES) for n in files.find_all(kind)})
+    names = sorted(
+        {n for kind in (TEXT, COLUMNAR, JSON_LINES) for n in files.find_all(kind)}
+        | set(json_files_of_rows(files))
+    )
+    names = names or sorted(files.find_all(r".*\.data"))
     return names or [n for n in files.names if "." not in PurePosixPath(n).name]
 
 
@@ -186,12 +209,12 @@ def _table_names(files: RawFiles, pattern: str | None) -> list[str]:
 def _opened(
     files: RawFiles, names: Sequence[str], options: ReadOptions
 ) -> list[tuple[str, TableReader]]:
-    """Open the tables with these names; of several, skip empty files and .txt files of no table."""
+    """Open the tables with these names; of several, skip empty files and files of no table."""
     tables = []
     for name in names:
         try:
             tables.append((name, partitioned(open_table(files, name, options), name)))
-        except EmptyDataError:
+        except (EmptyDataError, ItemListsError):
             if len(names) == 1:
                 raise
         except DataError:

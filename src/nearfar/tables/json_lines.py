@@ -27,6 +27,39 @@ def holds_json(files: RawFiles, name: str, encoding: str | None = None) -> bool:
     return files.sample(name, encoding).lstrip()[:1] == b"{" or _is_array(files, name, encoding)
 
 
+def json_files_of_rows(files: RawFiles) -> list[str]:
+    """Return the .json files that hold rows: JSON lines, or an array of objects.
+
+    A file with one object, such as manifest.json or package.json, is included only if a file of
+    several rows has the same keys, so that it is a part with one row.
+    """
+    names: list[str] = []
+    single_objects: dict[str, frozenset[str]] = {}
+    keys_of_rows: set[frozenset[str]] = set()
+    for name in files.find_all(r".*\.json"):
+        try:
+            sample = files.sample(name).lstrip()
+        except DataError:
+            continue
+        if re.match(rb"\[\s*\{\s*[\"}]", sample):
+            names.append(name)
+            continue
+        lines = _lines(sample)
+        try:
+            row = strict_loads(lines[0])
+        except ValueError:
+            continue
+        if not isinstance(row, dict):
+            continue
+        if len(lines) == 1:
+            single_objects[name] = frozenset(row)
+        elif lines[1].lstrip().startswith(b"{"):
+            names.append(name)
+            keys_of_rows.add(frozenset(row))
+    names += [name for name, keys in single_objects.items() if keys in keys_of_rows]
+    return sorted(names)
+
+
 def _is_array(files: RawFiles, name: str, encoding: str | None) -> bool:
     """Return whether a file begins like an array of objects."""
     return re.match(rb"\s*\[\s*\{\s*[\"}]", files.sample(name, encoding)) is not None

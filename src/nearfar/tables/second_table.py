@@ -9,7 +9,7 @@ from itertools import chain
 import polars as pl
 
 from nearfar.core.errors import DataError
-from nearfar.tables.dialect import is_number
+from nearfar.tables.comments import is_number
 from nearfar.tables.names import GENRES, RARER, SYNONYMS, TITLES, plain_name, words
 
 HEADINGS = frozenset(

@@ -77,7 +77,8 @@ class TextTable(TableReader):
                 n_gaps = max(len(gaps) - 1, 0)
             yield frame if is_header is None else frame.filter(~is_header), first_row - n_headers
             n_headers += 0 if is_header is None else int(is_header.sum())
-        lines = f"{self._dialect.n_skipped:,} lines before the header"
+        place = "header" if self._dialect.header else "first row"
+        lines = f"{self._dialect.n_skipped:,} lines before the {place}"
         self.remarks = [f"left out: {lines} of {self.where}"] if self._dialect.n_skipped else []
         if n_headers:
             self.remarks.append(f"left out: {n_headers:,} repeated header lines in {self.where}")
@@ -95,7 +96,7 @@ class TextTable(TableReader):
         names = _as_name(pl.Series(self.columns))
         # Few blocks repeat the header, so first look for any of its names in the first column.
         any_name = "|".join(re.escape(name) for name in names if name)
-        if not frame.to_series(0).str.contains(f'(?i)^[\ufeff "]*(?:{any_name})[ "]*$').any():
+        if not frame.to_series(0).str.contains(f'(?i)^[\ufeff "#]*(?:{any_name})[ "]*$').any():
             return None
         has_names = pl.repeat(True, frame.height, eager=True)
         is_same = has_names
@@ -106,7 +107,7 @@ class TextTable(TableReader):
             if not has_names.any():
                 return None
         if len(frame.columns) == 1:
-            return (frame.to_series().str.strip_chars("\ufeff ") == frame.columns[0]).fill_null(
+            return (frame.to_series().str.strip_chars("\ufeff #") == frame.columns[0]).fill_null(
                 False
             )
         for at in (has_names & ~is_same).arg_true():
@@ -126,4 +127,4 @@ def _emptied(frame: pl.DataFrame, rows: pl.Series) -> pl.DataFrame:
 
 def _as_name(cells: pl.Series) -> pl.Series:
     """Return cells in the form in which column names are compared."""
-    return cells.str.strip_chars('\ufeff "').str.to_lowercase()
+    return cells.str.strip_chars('\ufeff "#').str.to_lowercase()

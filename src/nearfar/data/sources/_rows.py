@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import polars as pl
@@ -12,12 +13,60 @@ from nearfar.core.errors import DataError
 from nearfar.core.identity import CANONICAL, integers
 from nearfar.data.build import LogBuilder
 from nearfar.data.sources.source import SourceRequest
+from nearfar.tables.comments import is_number
 from nearfar.tables.dialect import Dialect
 from nearfar.tables.raw import RawFiles
-from nearfar.tables.roles import EVENT_ROLES
+from nearfar.tables.roles import EVENT_ROLES, OPTIONS
 from nearfar.tables.rules import id_overflow
 from nearfar.tables.table import read_rows
 from nearfar.tables.text_table import TextTable
+
+SAMPLED_LINES = 50
+
+
+def has_rows(
+    files: RawFiles, name: str | None, separator: str, n_cells: int, *, integers: bool = True
+) -> bool:
+    """Return whether at least half of a file's first lines have this layout, without a header.
+
+    Args:
+        files: the files.
+        name: the file; None for no file.
+        separator: the separator of cells.
+        n_cells: the number of cells of a line.
+        integers: whether the first two cells, the user and the item, are integers.
+    """
+    if name is None:
+        return False
+    try:
+        lines = files.sample(name).decode("latin-1").splitlines()[:SAMPLED_LINES]
+    except DataError:
+        return False
+    rows = [line.split(separator) for line in lines if line.strip()]
+    alike = [
+        len(row) == n_cells and (not integers or all(cell.strip().isdecimal() for cell in row[:2]))
+        for row in rows
+    ]
+    has_header = [any(map(is_number, row)) for row in rows[:2]] == [False, True]
+    return 2 * sum(alike) >= max(len(alike), 1) and not has_header
+
+
+@contextmanager
+def read_as(label: str, columns: Sequence[str]) -> Iterator[None]:
+    """Add to an error on the data which data set's layout was expected, and what to do otherwise.
+
+    Args:
+        label: the name of the data set.
+        columns: the role of each column.
+    """
+    try:
+        yield
+    except DataError as error:
+        names = " ".join(f"{OPTIONS[c]} column_{i}" for i, c in enumerate(columns, 1))
+        raise type(error)(
+            f"{error}; the file was read as {label}; if it is another table, read it with "
+            f"--format table --no-header {names}"
+        ) from None
 
 
 def add_rows(
@@ -59,9 +108,7 @@ def add_rows(
             at = int((frame["rating"] > max_rating).arg_max() or 0)
             raise DataError(
                 f"{table.where}, row {rows.first_row + at}: the rating is "
-                f"{frame['rating'][at]:.12g}; "
-                f"at most {max_rating:g} was expected of this data set; read columns in another "
-                "order with --format table --no-header and name them (column_1, ...)"
+                f"{frame['rating'][at]:.12g}; at most {max_rating:g} was expected of this data set"
             )
         builder.name = rows.where
         builder.add(frame, rows.first_row, rows.dropped)

@@ -1,8 +1,10 @@
-"""Gowalla as LightGCN published it: train.txt and test.txt of lines "user item item ..."."""
+"""Lines "user item item ...": Gowalla as LightGCN published it, or one file in this layout."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 
 import polars as pl
 
@@ -10,6 +12,8 @@ from nearfar.core.errors import DataError
 from nearfar.data.events import Log
 from nearfar.data.sources._rows import required
 from nearfar.data.sources.source import Download, Source, SourceRequest
+from nearfar.tables.folder import files_of_tables
+from nearfar.tables.item_lists import refuse_counts
 from nearfar.tables.raw import RawFiles
 
 _RAW = "https://raw.githubusercontent.com/kuandeng/LightGCN/master/Data/gowalla"
@@ -19,7 +23,8 @@ TRAIN, TEST = r"train\.txt", r"test\.txt"
 class Gowalla(Source):
     """Check-ins of 29,858 users at 40,981 places, published split; no times, no ratings.
 
-    Other data sets in the same layout (Yelp2018, Amazon-Book of LightGCN) are read as well.
+    Other data sets in the same layout (Yelp2018, Amazon-Book of LightGCN) are read as well. If the
+    format is named, the published split may lack a part, and one file may have any name.
     """
 
     label = "Gowalla, LightGCN split"
@@ -35,8 +40,14 @@ class Gowalla(Source):
         return len(names) == 2 and are_adjacency_lists([files.sample(name) for name in names])
 
     def read(self, files: RawFiles, request: SourceRequest) -> Log:
-        """The training events, then the test events."""
-        return self._log(files, (TRAIN, TEST), request)
+        """The training events, then the test events; or the events of the only file."""
+        names = [name for name in map(files.find, (TRAIN, TEST)) if name is not None]
+        if not names:
+            names = files.names if files.kind == "file" else files_of_tables(files)
+        if len(names) != 1:
+            return self._log(files, (TRAIN, TEST), request)
+        request.report.format = "lines of a user and the user's items"
+        return self._log(files, (re.escape(PurePosixPath(names[0]).name),), request)
 
     def parts(self, files: RawFiles, request: SourceRequest) -> tuple[Log, Log]:
         return self._log(files, (TRAIN,), request), self._log(files, (TEST,), request)
@@ -47,11 +58,16 @@ class Gowalla(Source):
             name = required(files, pattern, "train.txt and test.txt")
             builder.name = files.where(name)
             first = 1
+            refuse_counts([line.split() for line in _first_lines(files, name)], builder.name)
             for block in files.blocks(name, size=request.options.block_bytes):
                 rows = _exploded(block, files.where(name), first)
                 first += block.count(b"\n")
                 builder.add(rows)
         return builder.log(request.items)
+
+
+def _first_lines(files: RawFiles, name: str) -> list[str]:
+    return files.sample(name).decode("utf-8", errors="replace").splitlines()
 
 
 def are_adjacency_lists(samples: Sequence[bytes]) -> bool:

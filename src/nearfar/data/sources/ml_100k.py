@@ -7,7 +7,7 @@ import polars as pl
 from nearfar.data.events import Log
 from nearfar.data.sources._atomic import read_atomic, read_items
 from nearfar.data.sources._movielens import LICENCE, archive
-from nearfar.data.sources._rows import add_rows, films, required, split_lines
+from nearfar.data.sources._rows import add_rows, films, has_rows, read_as, required, split_lines
 from nearfar.data.sources.source import Packaged, Source, SourceRequest
 from nearfar.tables.dialect import Dialect
 from nearfar.tables.raw import RawFiles
@@ -18,6 +18,7 @@ GENRES = (
     *("Documentary", "Drama", "Fantasy", "Film-Noir", "Horror", "Musical", "Mystery"),
     *("Romance", "Sci-Fi", "Thriller", "War", "Western"),
 )
+DATA = r"u\.data"
 INTER = r"ml-100k\.inter"
 CHECKSUMS = {
     "inter": "sha256:4edb74e2a81178c2ba9ff381495f754f996c4aea351b1272ca36b43da0935eff",
@@ -43,7 +44,9 @@ class MovieLens100K(Source):
     )
 
     def matches(self, files: RawFiles) -> bool:
-        return files.find(r"u\.data") is not None or files.find(INTER) is not None
+        if files.find(INTER) is not None:
+            return True
+        return has_rows(files, files.find(DATA), "\t", 4)
 
     def read(self, files: RawFiles, request: SourceRequest) -> Log:
         atomic = files.find(INTER)
@@ -51,18 +54,12 @@ class MovieLens100K(Source):
         if atomic is not None:
             items = _dated(read_items(files, atomic)) if items is None else items
             return read_atomic(files, atomic, request, items)
-        name = required(files, r"u\.data", "u.data")
+        name = required(files, DATA, "u.data")
         builder = request.builder(files.where(name))
         columns = ("user", "item", "rating", "timestamp")
-        add_rows(
-            builder,
-            files,
-            name,
-            columns,
-            request,
-            dialect=Dialect("\t", header=False),
-            max_rating=5,
-        )
+        dialect = Dialect("\t", header=False)
+        with read_as(self.label, columns):
+            add_rows(builder, files, name, columns, request, dialect=dialect, max_rating=5)
         return builder.log(items if items is not None else _films(files))
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from nearfar.data.sources._movielens import LICENCE, archive
-from nearfar.data.sources.ml_1m import MovieLens1M
+from nearfar.data.sources._rows import has_rows
+from nearfar.data.sources.ml_1m import RATINGS, MovieLens1M
 from nearfar.tables.raw import RawFiles
 
 
@@ -16,4 +17,5 @@ class MovieLens10M(MovieLens1M):
     packaged = None
 
     def matches(self, files: RawFiles) -> bool:
-        return files.find(r"ratings\.dat") is not None and files.find(r"tags\.dat") is not None
+        name = files.find(RATINGS)
+        return has_rows(files, name, "::", 4) and files.find(r"tags\.dat") is not None

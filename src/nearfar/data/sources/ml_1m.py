@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from nearfar.data.events import Log
 from nearfar.data.sources._movielens import LICENCE, archive
-from nearfar.data.sources._rows import add_rows, double_colon_films, required
+from nearfar.data.sources._rows import add_rows, double_colon_films, has_rows, read_as, required
 from nearfar.data.sources.source import Packaged, Source, SourceRequest
 from nearfar.tables.dialect import Dialect
 from nearfar.tables.raw import RawFiles
 
+RATINGS = r"ratings\.dat"
 MD5 = "c4d9eecfca2ab87c1945afe126590906"
 
 
@@ -27,14 +28,16 @@ class MovieLens1M(Source):
     )
 
     def matches(self, files: RawFiles) -> bool:
-        return files.find(r"ratings\.dat") is not None and files.find(r"tags\.dat") is None
+        name = files.find(RATINGS)
+        return has_rows(files, name, "::", 4) and files.find(r"tags\.dat") is None
 
     def read(self, files: RawFiles, request: SourceRequest) -> Log:
-        name = required(files, r"ratings\.dat", "ratings.dat")
+        name = required(files, RATINGS, "ratings.dat")
         builder = request.builder(files.where(name))
         columns = ("user", "item", "rating", "timestamp")
         dialect = Dialect("::", header=False)
-        add_rows(builder, files, name, columns, request, dialect=dialect, max_rating=5)
+        with read_as(self.label, columns):
+            add_rows(builder, files, name, columns, request, dialect=dialect, max_rating=5)
         return builder.log(
             request.items if request.items is not None else double_colon_films(files)
         )

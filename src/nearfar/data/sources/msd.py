@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nearfar.data.events import Log
-from nearfar.data.sources._rows import add_rows, required
+from nearfar.data.sources._rows import add_rows, has_rows, read_as, required
 from nearfar.data.sources.source import Download, Source, SourceRequest
 from nearfar.tables.dialect import Dialect
 from nearfar.tables.raw import RawFiles
@@ -26,12 +26,13 @@ class MillionSong(Source):
     )
 
     def matches(self, files: RawFiles) -> bool:
-        return files.find(TRIPLETS) is not None
+        return has_rows(files, files.find(TRIPLETS), "\t", 3, integers=False)
 
     def read(self, files: RawFiles, request: SourceRequest) -> Log:
         name = required(files, TRIPLETS, "train_triplets.txt")
         builder = request.builder(files.where(name))
         columns = ("user", "item", "weight")
         dialect = Dialect("\t", header=False)
-        add_rows(builder, files, name, columns, request, integer_ids=False, dialect=dialect)
+        with read_as(self.label, columns):
+            add_rows(builder, files, name, columns, request, integer_ids=False, dialect=dialect)
         return builder.log(request.items)

@@ -25,7 +25,7 @@ class TableData(Source):
             tables, skipped = open_tables(files, request.roles, given, request.options)
             report = request.report
             report.skipped_files = skipped
-            if copies := remark_on_copies(files, skipped):
+            if copies := remark_on_copies(files, skipped, request.options):
                 report.remarks.append(copies)
             report.files = [table.where for table in tables]
             report.format = f"{tables[0].kind} table"
