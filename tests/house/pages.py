@@ -16,6 +16,7 @@ from nearfar.store.sinks.sink import PACKAGE as SINKS
 from nearfar.store.sinks.sink import RecommendationSink
 from nearfar.store.sources.source import PACKAGE as SOURCES
 from nearfar.store.sources.source import EventSource
+from tests.house.notebooks import TUTORIALS, notebook
 
 DOCS = Path(__file__).parents[2] / "docs"
 GROUPS = {
@@ -157,7 +158,9 @@ def pages() -> dict[Path, str]:
     """The generated pages and their text."""
     reference = DOCS / "reference"
     found = {reference / "names.md": names(), reference / "commands.md": commands()}
-    return found | {reference / f"{page}.md": entries(page) for page in ENTRIES}
+    found |= {reference / f"{page}.md": entries(page) for page in ENTRIES}
+    tutorials = [DOCS / "tutorials" / f"{name}.md" for name in TUTORIALS]
+    return found | {page.with_suffix(".ipynb"): notebook(page) for page in tutorials}
 
 
 def paths_of(page: str) -> list[str]:

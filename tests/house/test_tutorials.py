@@ -15,6 +15,7 @@ import pytest
 
 from nearfar.cli.main import run
 from nearfar.jobs.registry import Registry
+from tests.house.notebooks import TUTORIALS
 from tests.jobs.test_docs import BRIEF
 from tests.web.cases import Program
 
@@ -48,6 +49,17 @@ def in_shell(
         assert program == "nearfar"
         assert run(arguments) == 0, (line, capsys.readouterr().err)
     return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", TUTORIALS)
+def test_notebooks_run_what_the_tests_of_their_pages_run(name: str) -> None:
+    content = json.loads((DOCS / "tutorials" / f"{name}.ipynb").read_text(encoding="utf-8"))
+    sources = ["".join(c["source"]) for c in content["cells"] if c["cell_type"] == "code"]
+    run_by_tests = [block.strip() for _, block in blocks(f"tutorials/{name}.md")]
+    for source in sources:
+        plain = re.sub(r"^(!|%env |%%writefile .*\n)", "", source, flags=re.MULTILINE)
+        assert any(plain == re.sub("^export ", "", b, flags=re.MULTILINE) for b in run_by_tests)
+    assert len(sources) >= 3
 
 
 def test_your_own_csv(tmp_path: Path, monkeypatch, capsys) -> None:
