@@ -143,7 +143,7 @@ def pgvector(items: np.ndarray) -> Iterator[tuple[str, Search]]:
     import psycopg
 
     with (
-        postgres.running(fsync="off", maintenance_work_mem="1GB") as server,
+        postgres.running("vector", fsync="off", maintenance_work_mem="1GB") as server,
         psycopg.connect(server.plain_url, autocommit=True) as connection,
     ):
         d = items.shape[1] + 1
@@ -169,18 +169,7 @@ def pgvector(items: np.ndarray) -> Iterator[tuple[str, Search]]:
 
 def without_pgvector() -> str | None:
     """Return why pgvector is not available, or None if it is."""
-    reason = postgres.why_not()
-    if reason is not None:
-        return reason
-    binaries = postgres.binaries()
-    assert binaries is not None
-    version = binaries.parent.name
-    control = Path("/usr/share/postgresql") / version / "extension" / "vector.control"
-    if not control.exists():
-        return (
-            f"PostgreSQL {version} has no extension vector (Debian: postgresql-{version}-pgvector)"
-        )
-    return None
+    return postgres.why_not("vector")
 
 
 INDICES: dict[str, Callable[[np.ndarray], Iterator[tuple[str, Search]]]] = {

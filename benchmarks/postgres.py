@@ -12,29 +12,49 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 USER = "postgres"
 PASSWORD_VARIABLE = "NEARFAR_THROWAWAY_PASSWORD"
-START_SECONDS = 60
+START_SECONDS = 300
 
 
-def binaries() -> Path | None:
-    """Return the folder of the newest initdb and postgres on this machine, or None."""
+def binaries(extension: str | None = None) -> Path | None:
+    """Return the folder of the newest initdb and postgres on this machine, or None.
+
+    Args:
+        extension: an extension that the server must have, as "vector". The package pgserver brings
+            a server with this one.
+    """
     packaged = Path("/usr/lib/postgresql").glob("*/bin")
     folders = sorted(packaged, key=lambda p: float(p.parent.name), reverse=True)
     on_path = shutil.which("initdb")
     if on_path is not None:
         folders.append(Path(on_path).resolve().parent)
-    return next((p for p in folders if (p / "initdb").exists() and (p / "postgres").exists()), None)
+    if extension is not None and (pgserver := find_spec("pgserver")) and pgserver.origin:
+        folders.append(Path(pgserver.origin).parent / "pginstall" / "bin")
+    return next((p for p in folders if _is_complete(p, extension)), None)
 
 
-def why_not() -> str | None:
+def _is_complete(folder: Path, extension: str | None) -> bool:
+    if not (folder / "initdb").exists() or not (folder / "postgres").exists():
+        return False
+    if extension is None:
+        return True
+    debian = Path("/usr/share/postgresql") / folder.parent.name
+    shared = (debian, folder.parent / "share" / "postgresql")
+    return any((place / "extension" / f"{extension}.control").exists() for place in shared)
+
+
+def why_not(extension: str | None = None) -> str | None:
     """Return why no server can be started on this machine, or None if one can."""
-    if binaries() is None:
+    if binaries() is None and binaries(extension) is None:
         return "PostgreSQL's initdb is not installed (Debian: apt-get install postgresql)"
+    if binaries(extension) is None:
+        return f"PostgreSQL has no extension {extension} (pip install pgserver has pgvector's)"
     if os.geteuid() == 0:
         try:
             pwd.getpwnam(USER)
@@ -71,14 +91,15 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(**options: str) -> Iterator[Server]:
+def running(extension: str | None = None, **options: str) -> Iterator[Server]:
     """Start a server, and remove it at the end; its password is in the environment meanwhile.
 
     Args:
+        extension: an extension that it must have.
         **options: settings of the server, as fsync="off".
     """
-    programs = binaries()
-    assert programs is not None, why_not()
+    programs = binaries(extension)
+    assert programs is not None, why_not(extension)
     # Only the owner may enter the folders of tests, and the server may run as another user.
     folder = Path(tempfile.mkdtemp(prefix="nearfar-pg-", dir="/tmp"))
     password = f"p@ss/{secrets.token_hex(8)}:%"

@@ -68,7 +68,7 @@ def test_pgvector_finds_the_models_ranking(vectors: dict[str, Any]) -> None:
 
     extension, table, index, setting, query = SQL.strip().split(";\n")
     with (
-        postgres.running(fsync="off") as server,
+        postgres.running("vector", fsync="off") as server,
         psycopg.connect(server.plain_url, autocommit=True) as connection,
     ):
         connection.execute(extension)
