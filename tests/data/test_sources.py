@@ -179,8 +179,10 @@ def test_a_table_that_almost_fits_can_be_read_as_a_table(
     with pytest.raises(DataError, match=advice):
         read_log(tmp_path)
     options = ReadOptions(TextOptions(header=False))
-    columns = {"user": "column_1", "item": "column_2", "rating": "column_3"}
-    log = read_log(tmp_path, format="table", options=options, timestamp="column_4", **columns)
+    log = read_log(
+        tmp_path, format="table", options=options,
+        user="column_1", item="column_2", rating="column_3", timestamp="column_4",
+    )  # fmt: skip
     assert log.frame["rating"].to_list() == [9, 10]
 
 
