@@ -52,6 +52,8 @@ def test_the_last_comment_names_the_columns(separator: str, tmp_path: Path) -> N
     ("text", "columns"),
     [
         ("#user_id,item_id\n1,7\n", ["user_id", "item_id"]),
+        ("% sym unweighted\n% 4 3\n1 7\n2 8\n", ["column_1", "column_2"]),
+        ("% user item weight\n1 7 2\n", ["user", "item", "weight"]),
         ("# User ID\tItem ID\n1\t7\n", ["User ID", "Item ID"]),
         ("# made by Tool\n\n# Kto;Co\r\n1;7\r\n", ["Kto", "Co"]),
         ("# made by Tool, v1\nKto,Co\n1,7\n", ["Kto", "Co"]),

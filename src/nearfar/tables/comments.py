@@ -1,11 +1,11 @@
-"""Find the comment lines ("# ...") above the rows of a text table, and a header among them."""
+"""Find the comment lines ("# ..." or "% ...") above the rows of a text table, and a header among them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-SIGN = "#"
+SIGNS = ("#", "%")
 SAMPLED_LINES = 50
 
 
@@ -15,7 +15,7 @@ class Comments:
 
     Attributes:
         n_lines: the number of lines above the header, or above the first row without a header.
-        header: the header without its "#"; None if the header is not a comment line.
+        header: the header without its sign; None if the header is not a comment line.
         separator: the separator of cells; None if it is still to be inferred.
     """
 
@@ -35,7 +35,7 @@ def read_comments(
 
     The last of them is the header if it has as many cells as the rows and all of them are names,
     unless the first line below is a header. Above rows of text, lines with as many cells as the
-    rows are a header and rows whose first cell begins with "#".
+    rows are a header and rows whose first cell begins with the sign.
 
     Args:
         lines: the first lines of the file.
@@ -43,7 +43,7 @@ def read_comments(
         infer: returns the separator of lines.
         header: whether the caller says that there is a header; None: not set.
     """
-    n_lines = next((at for at, x in enumerate(lines) if x.strip() and not x.startswith(SIGN)), 0)
+    n_lines = next((at for at, x in enumerate(lines) if x.strip() and not x.startswith(SIGNS)), 0)
     commented = [at for at in range(n_lines) if lines[at].strip()]
     if not commented:
         return Comments(separator=separator)
@@ -70,11 +70,12 @@ def read_comments(
 
 
 def without_sign(line: str, separator: str, n_cells: int) -> str | None:
-    """Return a comment line without its "#" if it has this number of cells, else None."""
+    """Return a comment line without its sign if it has this number of cells, else None."""
     line = line.rstrip("\r")
-    text = line.lstrip(SIGN).lstrip(" ")
+    signs = "".join(SIGNS)
+    text = line.lstrip(signs).lstrip(" ")
     candidates = [text]
-    if not _cells(line, separator)[0].strip(SIGN):
+    if not _cells(line, separator)[0].strip(signs):
         # In "#,name,age" the sign is the name of a column.
         candidates = [line, text.removeprefix(separator)]
     return next((x for x in candidates if len(_cells(x, separator)) == n_cells), None)

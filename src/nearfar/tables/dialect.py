@@ -11,7 +11,7 @@ from typing import Literal
 
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.core.identity import INVISIBLE
-from nearfar.tables.comments import is_number, read_comments, without_sign
+from nearfar.tables.comments import SIGNS, is_number, read_comments, without_sign
 from nearfar.tables.item_lists import refuse_item_lists
 from nearfar.tables.names import RARER, SYNONYMS, plain_name
 from nearfar.tables.raw import RawFiles
@@ -137,7 +137,7 @@ def sniff(files: RawFiles, name: str, options: TextOptions) -> tuple[Dialect, li
     if options.header is not True and heading is None:
         refuse_item_lists(lines, separator, files.where(name), header=options.header)
     separator = separator or _separator([line.rstrip("\r") for line in lines[:SNIFFED_LINES]])
-    if n_titles is not None and options.header is not False and lines[0].startswith("#"):
+    if n_titles is not None and options.header is not False and lines[0].startswith(SIGNS):
         n_cells = [line.count(separator) + 1 for line in (*lines[1:2], lines[0])]
         headings = (without_sign(lines[0], separator, n) for n in n_cells)
         heading = next((x for x in headings if x is not None), None)
@@ -163,14 +163,14 @@ def _n_title_lines(lines: Sequence[str], separator: str | None, header: bool | N
     Return None if there is no such line, or if the caller says that there is no header. Return 0 if
     the first line has one of these names, or if the caller says that the first line is the header.
     """
-    if header is not None and (not header or not lines[0].startswith("#")):
+    if header is not None and (not header or not lines[0].startswith(SIGNS)):
         return 0 if header else None
     pattern = r"[\t,;|\x01]|::" if separator is None else re.escape(separator)
     for at, line in enumerate(lines[:SNIFFED_LINES]):
         names = {plain_name(cell) for cell in re.split(pattern, line)}
         if names & USERS and names & ITEMS:
             return at
-        if at == 0 and names & (USERS | ITEMS) and not line.startswith("#"):
+        if at == 0 and names & (USERS | ITEMS) and not line.startswith(SIGNS):
             return 0
     return None
 
