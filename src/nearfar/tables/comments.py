@@ -1,4 +1,4 @@
-"""Find the comment lines ("# ..." or "% ...") above the rows of a text table, and a header among them."""
+"""Find the comment lines ("# ..." or "% ...") above a text table, and a header among them."""
 
 from __future__ import annotations
 
