@@ -48,6 +48,7 @@ def test_a_new_item_is_found_picked_recommended_and_marked(
     assert listed == {**{100 + i: False for i in range(12) if i != 1}, 901: True}
     for each in told["recommendations"]:
         assert all(c["new"] == (c["item"] == 900) for c in each["because"])
+        assert each["features"] == (["Drama"] if each["item"] == 901 else None)
     similar = answering.ask("GET", f"/v1/items/900/similar?k=20&model={model}").json()
     assert similar["item"]["new"] is True
     assert flags(similar["similar"])[901] is True

@@ -62,6 +62,7 @@ class Catalogue:
             else [None if t is None else str(t) for t in titles]
         )
         self.n_trained = len(self.ids) if n_trained is None else n_trained
+        self._features = _features_of(items, self.n_trained)
         self._integer = items.is_integer
         self._position = {value: position for position, value in enumerate(self.ids)}
         self._popularity = popularity
@@ -171,15 +172,26 @@ class Catalogue:
             )
         ]  # fmt: skip
         if result.carriers is not None:
-            for entry, carriers in zip(recommendations, result.carriers, strict=True):
+            positions = result.items.tolist()
+            for entry, p, carriers in zip(recommendations, positions, result.carriers, strict=True):
                 entry["because"] = [
                     {**self.item(p), "share": round(share, 4)} for p, share in carriers
                 ]
+                entry["features"] = self._features.get(p, []) if p >= n_trained else None
         return recommendations
 
     def listed(self, positions: Iterable[int]) -> orjson.Fragment:
         """Return items as responses list them, in JSON."""
         return orjson.Fragment(b"[%b]" % b",".join(map(self._json.__getitem__, positions)))
+
+
+def _features_of(items: Vocabulary, n_trained: int) -> dict[int, list[str]]:
+    """Return the genres of the new items, by position."""
+    if "genres" not in items.details.columns:
+        return {}
+    rows = items.details["genres"][n_trained:].to_list()
+    texts = (row.split("|") if isinstance(row, str) else row or [] for row in rows)
+    return {n_trained + at: [str(text) for text in row] for at, row in enumerate(texts) if row}
 
 
 class _ItemJson(dict[int, bytes]):

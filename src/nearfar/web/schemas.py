@@ -138,6 +138,11 @@ class Recommendation(Item):
     because: list[Carrier] | None = Field(
         description="The history items that explain it; null unless requested by explain."
     )
+    features: list[str] | None = Field(
+        None,
+        description="With explain, the genres of a new item, by which it was placed; null for "
+        "others.",
+    )
 
 
 class UnmatchedTitle(BaseModel):

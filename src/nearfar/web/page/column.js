@@ -153,6 +153,7 @@ export class Column {
           el("span", { class: "number" }, score),
         ),
         because(each.because),
+        placed(each.features),
       ),
       el(
         "button",
@@ -192,6 +193,11 @@ function because(carriers) {
     carriers.length > 1 ? ` ${Math.round(100 * each.share)}%` : "",
   ]);
   return el("p", { class: "why" }, "Because of ", ...told);
+}
+
+/** "Placed by Action, War", for a new item. */
+function placed(features) {
+  return features?.length ? el("p", { class: "why" }, `Placed by ${features.join(", ")}`) : null;
 }
 
 const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`;
