@@ -66,8 +66,9 @@ def test_a_closed_form_that_takes_too_long_is_shortened_where_it_can_be(
         search, "closed_form_seconds", lambda a, train: 1e3 * (getattr(a, "n_factors", 512) > 64)
     )
     said: list[str] = []
+    data = interactions(np.random.default_rng(0).random((300, 150)) < 0.1)
     found = autopilot(
-        two_tastes(), tmp_path / "best",
+        data, tmp_path / "best",
         AutopilotOptions(minutes=0.5, only=("ease", "plrec", "popularity")), say=said.append,
     )  # fmt: skip
     assert "would take about 16.7 min" in found.records.left_out["ease"]
