@@ -15,6 +15,10 @@ from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.item_features import ItemFeatures, united
 from nearfar.tables.columns import quoted
 
+PLACED_BY = "placed_by"
+"""The column of details with the main features of a new item."""
+MAX_NAMED = 5
+
 
 class NothingNewError(DataError):
     """All items are already known."""
@@ -25,7 +29,8 @@ class ExtendedCatalogue:
     """The known items, followed by the new items, with their features.
 
     Args:
-        items: ids and details; known items come first, in their order.
+        items: ids and details; known items come first, in their order. New ones have the names of
+            their main features in the column `placed_by`.
         known: features of the known items.
         new: features of the new items.
         features: names of the features.
@@ -73,14 +78,34 @@ def extended_catalogue(items: Vocabulary, features: ItemFeatures) -> ExtendedCat
         raise DataError(_no_overlap(features, rows, new, items.details.columns))
     known = _scattered(encoded[rows], positions[rows], len(items))
     has_feature = np.diff(encoded[new].indptr) > 0
-    details = ids.take(new[has_feature]).frame()
+    rows_of_new = csr_array(encoded[new[has_feature]])
+    placed_by = pl.Series(PLACED_BY, _main_features(features, rows_of_new, names))
+    details = ids.take(new[has_feature]).frame().with_columns(placed_by)
     if not items.is_integer:
         details = details.with_columns(pl.col("id").cast(pl.String))
     frame = pl.concat([items.frame(), details], how="diagonal_relaxed")
     return ExtendedCatalogue(
-        Vocabulary.from_frame(frame), known, csr_array(encoded[new[has_feature]]), names,
+        Vocabulary.from_frame(frame), known, rows_of_new, names,
         ids.ids.gather(new[~has_feature]),
     )  # fmt: skip
+
+
+def _main_features(features: ItemFeatures, x: csr_array, names: list[str]) -> list[list[str]]:
+    """Return for each row the features with the largest values, at most five.
+
+    Tags have their own names; numbers and vectors that of their column.
+    """
+    short_names = {
+        label: name if block.kind == "tags" else block.column
+        for block in features.blocks
+        for label, name in zip(block.labels, block.names, strict=True)
+    }
+    result = []
+    for start, end in zip(x.indptr[:-1], x.indptr[1:], strict=True):
+        largest_first = np.argsort(-np.abs(x.data[start:end]), kind="stable")
+        columns = x.indices[start:end][largest_first]
+        result.append(list(dict.fromkeys(short_names[names[c]] for c in columns))[:MAX_NAMED])
+    return result
 
 
 def _scattered(x: csr_array, positions: np.ndarray, n_rows: int) -> csr_array:

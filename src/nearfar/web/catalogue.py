@@ -11,6 +11,7 @@ import numpy as np
 import orjson
 from jaxtyping import Int
 
+from nearfar.bundle.extended_catalogue import PLACED_BY
 from nearfar.bundle.titles import TitleIndex
 from nearfar.core.identity import key_of
 from nearfar.core.vocabulary import Vocabulary
@@ -186,12 +187,11 @@ class Catalogue:
 
 
 def _features_of(items: Vocabulary, n_trained: int) -> dict[int, list[str]]:
-    """Return the genres of the new items, by position."""
-    if "genres" not in items.details.columns:
+    """Return the main features of the new items, by position."""
+    if PLACED_BY not in items.details.columns:
         return {}
-    rows = items.details["genres"][n_trained:].to_list()
-    texts = (row.split("|") if isinstance(row, str) else row or [] for row in rows)
-    return {n_trained + at: [str(text) for text in row] for at, row in enumerate(texts) if row}
+    rows = items.details[PLACED_BY][n_trained:].to_list()
+    return {n_trained + at: row for at, row in enumerate(rows) if row}
 
 
 class _ItemJson(dict[int, bytes]):

@@ -140,8 +140,8 @@ class Recommendation(Item):
     )
     features: list[str] | None = Field(
         None,
-        description="With explain, the genres of a new item, by which it was placed; null for "
-        "others.",
+        description="With explain, the main features by which a new item was placed, at most five; "
+        "null for others.",
     )
 
 
