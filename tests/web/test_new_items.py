@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -53,6 +54,20 @@ def test_a_new_item_is_found_picked_recommended_and_marked(
     assert similar["item"]["new"] is True
     assert flags(similar["similar"])[901] is True
     assert flags(similar["similar"])[100] is False
+
+
+def test_features_of_the_long_layout_are_named_in_explanations(tmp_path: Path) -> None:
+    bundle = make_bundle("item_item")
+    rows = [(item, "Comedy" if item % 2 else "Drama") for item in bundle.items.ids] + [
+        (900, "Comedy"), (900, "Unseen"),
+    ]  # fmt: skip
+    features = pl.DataFrame(rows, schema=["item", "feature"], orient="row")
+    path = save_bundle(bundle.with_new_items(features, exposure=50.0), tmp_path / "extended")
+    answering = Answering(ServiceSettings(bundles={"m": path}, threads=1))
+    told = answering.post("/v1/recommend", {"items": [101], "k": 20, "explain": True}).json()
+    named = {r["item"]: r["features"] for r in told["recommendations"]}
+    assert named[900] == ["Comedy"]
+    assert named[100] is None
 
 
 def test_a_new_item_alone_is_a_history(answering: Answering) -> None:
