@@ -56,7 +56,7 @@ class PlainEvents:
         self._named = columns or Columns()
         self._counts: dict[str, dict[str, int]] = {"kind": {}, "status": {}}
         self._left_out: dict[str, None] = {}
-        self._words: set[str] = set()
+        self._undone_words: dict[str, None] = {}
         self._ignored: set[str] = set()
         self._is_yes_or_no: bool | None = None
 
@@ -126,7 +126,7 @@ class PlainEvents:
     def _remark_on_orders(self) -> None:
         """Add a remark if an order may have other rows than the one that cancels it."""
         orders = [c for c in self._report.unused_columns if plain_name(c) in ORDER_IDS]
-        undone = [word for word in self._left_out if word in self._words]
+        undone = list(self._undone_words)
         if orders and undone:
             self._report.remarks.append(
                 f"rows that say {', '.join(map(repr, undone[:3]))} are left out, but other rows of "
@@ -153,7 +153,7 @@ class PlainEvents:
         words = NO_EVENT_KINDS if role == "kind" and self._named.kind else NO_EVENT_WORDS
         no_events = [kind for kind in counts.to_series(0) if plain_name(kind) in words]
         column = self._report.columns.get(role, role)
-        self._words.update(no_events)
+        self._undone_words |= dict.fromkeys(no_events)
         for kind in no_events:
             self._left_out[kind] = None
             reason = f"{column} is {kind!r}: no event ({self._how_to_keep('kind')})"

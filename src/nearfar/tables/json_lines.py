@@ -17,6 +17,7 @@ from nearfar.tables.raw import BLOCK_BYTES, COMPRESSED, MAX_LINE_BYTES, RawFiles
 from nearfar.tables.reader import Numbers, TableReader
 
 JSON_LINES = r".*\.(?:jsonl|ndjson)"
+ARRAY_OF_OBJECTS = re.compile(rb"\s*\[\s*\{\s*[\"}]")
 MOST_KEYS = 20
 
 
@@ -41,7 +42,7 @@ def json_files_of_rows(files: RawFiles) -> list[str]:
             sample = files.sample(name).lstrip()
         except DataError:
             continue
-        if re.match(rb"\[\s*\{\s*[\"}]", sample):
+        if ARRAY_OF_OBJECTS.match(sample):
             names.append(name)
             continue
         lines = _lines(sample)
@@ -62,7 +63,7 @@ def json_files_of_rows(files: RawFiles) -> list[str]:
 
 def _is_array(files: RawFiles, name: str, encoding: str | None) -> bool:
     """Return whether a file begins like an array of objects."""
-    return re.match(rb"\s*\[\s*\{\s*[\"}]", files.sample(name, encoding)) is not None
+    return ARRAY_OF_OBJECTS.match(files.sample(name, encoding)) is not None
 
 
 class JsonLinesTable(TableReader):
