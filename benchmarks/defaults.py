@@ -27,6 +27,7 @@ import nearfar as nf
 from benchmarks.contest import SHARED
 from benchmarks.machine import provenance
 from nearfar.algorithms.algorithm import make_algorithm, preset
+from nearfar.algorithms.ease import DEFAULT_USER_EXPONENT, user_weighted
 from nearfar.algorithms.statistics import Statistics
 from nearfar.core import settings
 from nearfar.core.files import write_json
@@ -127,7 +128,9 @@ class ScoredUsers:
         return Ranking(items.astype(np.int64), values.astype(np.float32))
 
 
-def closed_form(split: nf.Split, penalties: np.ndarray) -> float:
+def closed_form(
+    split: nf.Split, l2: float, odds: float = 0.0, user_exponent: float = DEFAULT_USER_EXPONENT
+) -> float:
     """Return the validation NDCG@100 of EASE or EDLAE, by the smaller of two inverses.
 
     With fewer users than items, (X'X + D)^-1 = D^-1 - D^-1 X' (I + X D^-1 X')^-1 X D^-1 needs an
@@ -135,9 +138,13 @@ def closed_form(split: nf.Split, penalties: np.ndarray) -> float:
 
     Args:
         split: the training and validation users.
-        penalties: D, the ridge penalty per item.
+        l2: ridge penalty common to all items.
+        odds: further penalty relative to an item's interactions, as in EDLAE.
+        user_exponent: see `nf.EASE`.
     """
-    x = csr_array(split.train.x)
+    x = user_weighted(split.train, user_exponent)
+    penalties = odds * np.bincount(x.indices, x.data, minlength=x.shape[1]) + l2
+    x.data = np.sqrt(x.data)
     n_users, n_items = x.shape
     penalties = penalties.astype(np.float32)
     users = np.flatnonzero(np.diff(split.validation.held_out.x.indptr))
@@ -173,8 +180,7 @@ def measure(splits: list[nf.Split], name: str, values: dict[str, Any]) -> float:
 def _measure(split: nf.Split, name: str, values: dict[str, Any]) -> float:
     if name in ("ease", "edlae"):
         dropout = values.get("dropout", 0.0)
-        penalties = dropout / (1 - dropout) * split.train.item_counts + values["l2"]
-        return closed_form(split, penalties)
+        return closed_form(split, values["l2"], dropout / (1 - dropout), values["user_exponent"])
     algorithm = make_algorithm(name, values)
     model = algorithm.fit(split.train, run=nf.Run(seed=1, device="cpu"))
     return nf.evaluate(model, split.validation, [METRIC]).mean(METRIC)

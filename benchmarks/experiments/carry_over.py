@@ -65,8 +65,8 @@ def measure(name: str, before: dict[str, Any] | None) -> Iterator[dict[str, Any]
     assert l2 is not None
     for scale in SCALES:
         for kind, dropout in (("ease", 0.0), ("edlae", 0.33)):
-            penalties = dropout / (1 - dropout) * train.item_counts + scale * l2
-            record["scores"][f"{kind} {scale:g}"] = closed_form(split, penalties)
+            score = closed_form(split, scale * l2, dropout / (1 - dropout))
+            record["scores"][f"{kind} {scale:g}"] = score
     print(name, {k: round(v, 4) for k, v in record["scores"].items()}, flush=True)
     yield record
     models = {

@@ -33,9 +33,33 @@ def constrained_ridge(x: np.ndarray, l2: float) -> np.ndarray:
 @pytest.mark.parametrize("l2", [1.0, 30.0, 500.0])
 def test_is_the_ridge_regression_with_a_zero_diagonal(l2: float) -> None:
     data = random_interactions()
-    model = EASE(l2=l2).fit(data)
+    model = EASE(l2=l2, user_exponent=0).fit(data)
     expected = constrained_ridge(data.x.toarray().astype(np.float64), l2)
     np.testing.assert_allclose(model.weights, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("exponent", [0.25, 1.0])
+def test_the_user_exponent_weighs_the_rows_of_the_regression(exponent: float) -> None:
+    data = random_interactions(80, 20)
+    x = data.x.toarray().astype(np.float64)
+    x[7] = 0  # a user without interactions has no weight and does no harm
+    data = interactions(x.astype(np.float32))
+    n = x.sum(1)
+    of_users = np.where(n > 0, np.maximum(n, 1) ** -exponent, 0)
+    rows = x * np.sqrt(of_users * n.sum() / (of_users * n).sum())[:, None]
+    ease = EASE(l2=3.0, user_exponent=exponent).fit(data).weights
+    np.testing.assert_allclose(ease, constrained_ridge(rows, 3.0), atol=1e-5)
+    edlae = EDLAE(dropout=0.5, l2=3.0, user_exponent=exponent).fit(data).weights
+    inverse = np.linalg.inv(rows.T @ rows + np.diag(3.0 + (rows**2).sum(0)))
+    np.testing.assert_allclose(edlae, np.eye(20) - inverse / np.diag(inverse), atol=1e-5)
+
+
+def test_users_of_equal_length_keep_the_weight_1_whatever_the_exponent() -> None:
+    x = np.tile([[1.0, 1, 1, 0], [0, 1, 1, 1]], (5, 1)).astype(np.float32)
+    plain, weighed = (
+        EASE(l2=2.0, user_exponent=e).fit(interactions(x)).weights for e in (0.0, 1.0)
+    )
+    np.testing.assert_allclose(weighed, plain, atol=1e-6)
 
 
 def test_weights_of_users_weigh_the_rows_of_the_regression() -> None:
@@ -44,10 +68,9 @@ def test_weights_of_users_weigh_the_rows_of_the_regression() -> None:
     weights = np.repeat(of_users, np.diff(data.x.indptr))
     weighed = Interactions(data.x, data.user_ids, data.item_ids, weights)
     rows = np.sqrt(of_users / weights.mean())[:, None] * data.x.toarray()
-    np.testing.assert_allclose(
-        EASE(l2=3.0).fit(weighed).weights, constrained_ridge(rows, 3.0), atol=1e-5
-    )
-    edlae = EDLAE(dropout=0.5, l2=3.0).fit(weighed).weights
+    ease = EASE(l2=3.0, user_exponent=0).fit(weighed).weights
+    np.testing.assert_allclose(ease, constrained_ridge(rows, 3.0), atol=1e-5)
+    edlae = EDLAE(dropout=0.5, l2=3.0, user_exponent=0).fit(weighed).weights
     penalties = 3.0 + (rows**2).sum(0)
     inverse = np.linalg.inv(rows.T @ rows + np.diag(penalties))
     expected = np.eye(20) - inverse / np.diag(inverse)

@@ -21,7 +21,7 @@ def test_each_item_is_penalised_by_its_popularity(dropout: float) -> None:
     data = random_interactions()
     x = data.x.toarray().astype(np.float64)
     penalties = dropout / (1 - dropout) * x.sum(0) + 15.0
-    weights = EDLAE(dropout=dropout, l2=15.0).fit(data).weights
+    weights = EDLAE(dropout=dropout, l2=15.0, user_exponent=0).fit(data).weights
     for j in (0, 7, 59):
         others = np.delete(np.arange(60), j)
         a = x[:, others]
@@ -35,7 +35,7 @@ def test_it_is_what_training_with_dropout_converges_to() -> None:
     data, p = random_interactions(200, 12), 0.3
     x = data.x.toarray().astype(np.float64)
     gram = x.T @ x
-    weights = EDLAE(dropout=p, l2=1e-3).fit(data).weights.astype(np.float64)
+    weights = EDLAE(dropout=p, l2=1e-3, user_exponent=0).fit(data).weights.astype(np.float64)
 
     def expected_loss(b: np.ndarray) -> float:
         """E |X - D(X) B|^2, D dropping entries with p and scaling the rest by 1/(1 - p)."""

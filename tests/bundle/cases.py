@@ -52,7 +52,7 @@ def make_items(n_items: int = N_ITEMS, *, text: bool = False, titles: bool = Tru
 
 ABOUT = About(
     algorithm="ease",
-    settings={"l2": 500.0},
+    settings={"l2": 500.0, "user_exponent": 0.0},
     data={"name": "a log", "fingerprint": "f", "n_users": 50},
     metrics={"validation": {"recall@20": 0.25}},
     training=[{"epoch": 0, "loss": 1.5, "note": "a\u2028b"}, {"epoch": 1, "loss": 0.1}],

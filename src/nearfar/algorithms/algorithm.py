@@ -76,6 +76,9 @@ class Algorithm(Settings, ABC):
     WEIGHTED: ClassVar[bool] = False
     """Whether `fit` uses the weights of interactions."""
 
+    EARLIER: ClassVar[Mapping[str, Any]] = {}
+    """Settings that the class got later, with the values that older bundles were fitted with."""
+
     @abstractmethod
     def fit(
         self, train: Interactions, validation: FoldIn | None = None, *, run: Run | None = None

@@ -20,6 +20,7 @@ from scipy.sparse import csr_array
 from nearfar._version import __version__
 from nearfar.algorithms.algorithm import Algorithm, make_algorithm
 from nearfar.algorithms.label import label_of
+from nearfar.algorithms.saved_settings import saved_settings
 from nearfar.bundle.extended_catalogue import extended_catalogue, n_trained_items
 from nearfar.bundle.titles import TitleIndex
 from nearfar.core import discovery, settings
@@ -67,7 +68,10 @@ class About:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> About:
-        """Make an `About` from what `to_dict` returned; fields unknown to this version are dropped.
+        """Make an `About` from what `to_dict` returned.
+
+        Fields unknown to this version are dropped. Settings that the version which wrote the bundle
+        did not have get the values that keep its meaning.
 
         Raises:
             ArtefactError: the algorithm is missing, or a field has the wrong type.
@@ -84,7 +88,8 @@ class About:
                     f"'about.{name}' is a {type(value).__name__}; {kind_name} was expected; "
                     f"{REMEDY}"
                 )
-        return cls(**arguments)
+        saved = saved_settings(arguments["algorithm"], arguments.get("settings", {}))
+        return cls(**{**arguments, "settings": saved})
 
 
 @dataclass(frozen=True, eq=False)

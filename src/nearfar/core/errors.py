@@ -37,7 +37,7 @@ class NearfarError(Exception):
         ...     nf.EASE(l=200)
         ... except nf.NearfarError as error:
         ...     print(error)
-        unknown setting 'l'; did you mean 'l2'? known: l2
+        unknown setting 'l'; did you mean 'l2'? known: l2, user_exponent
     """
 
 

@@ -22,7 +22,7 @@ class Gini(CatalogueMetric):
 
     Examples:
         >>> round(nf.evaluate(ease, split.test, [nf.Gini(5)]).mean("Gini@5"), 2)
-        0.38
+        0.39
     """
 
     def overall(self, judged: Judged) -> float:

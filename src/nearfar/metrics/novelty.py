@@ -31,7 +31,7 @@ class Novelty(UserMetric):
 
     Examples:
         >>> round(nf.evaluate(ease, split.test, [nf.Novelty(5)]).mean("Novelty@5"), 2)
-        1.06
+        1.05
     """
 
     unit: ClassVar[str] = "bits"

@@ -224,7 +224,7 @@ def test_without_optuna_it_says_what_to_install(clusters, tmp_path, monkeypatch)
 def test_the_first_trial_has_the_values_computed_from_the_data(clusters, tmp_path: Path) -> None:
     train, _ = clusters
     first = tune(ease(tmp_path), *clusters, 1).trials[0]
-    assert first.values == {"l2": EASE().resolved(train).l2}
+    assert first.values == {"l2": EASE().resolved(train).l2, "user_exponent": 0.25}
     assert first.told
 
 

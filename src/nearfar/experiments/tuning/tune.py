@@ -59,7 +59,7 @@ class TuningSearch:
     Examples:
         >>> search = nf.TuningSearch("ease", "tuned", seed=1)
         >>> list(search.searched().parameters)
-        ['l2']
+        ['l2', 'user_exponent']
     """
 
     algorithm: str
@@ -167,7 +167,7 @@ def tune(
         >>> search = nf.TuningSearch("ease", "tuned")
         >>> tuned = nf.tune(search, split.train, split.validation, 2)
         >>> len(tuned.trials), list(tuned.best.values)
-        (2, ['l2'])
+        (2, ['l2', 'user_exponent'])
     """
     if not isinstance(search, TuningSearch):
         raise SettingsError(
