@@ -49,7 +49,7 @@ def test_a_lost_tenth_of_an_arm_is_a_mismatch(logs: Logs) -> None:
     lost = (pl.col("arm") == "treatment") & (pl.col("user").cast(pl.Int64) % 6 == 0)
     found = checks(changed(logs, seen.filter(~lost | (pl.col("arm").is_null()))))
     assert not found["sample_ratio"].passed
-    assert "not by chance (all cards" in found["sample_ratio"].told
+    assert "not by chance (all cards" in found["sample_ratio"].message
     assert found["assignment"].passed
     assert found["one_arm_a_user"].passed
     assert not found["clicks_after_exposures"].passed
@@ -63,7 +63,7 @@ def test_a_card_that_loses_users_is_named(logs: Logs) -> None:
     )
     found = checks(changed(logs, logs.exposures.filter(~lost.fill_null(False))))["sample_ratio"]
     assert not found.passed
-    assert "(card movie)" in found.told
+    assert "(card movie)" in found.message
 
 
 def test_users_in_several_arms(logs: Logs) -> None:
@@ -77,7 +77,7 @@ def test_users_in_several_arms(logs: Logs) -> None:
     mixed = some["user"].n_unique()
     assert not found["one_arm_a_user"].passed
     assert found["one_arm_a_user"].numbers["n_users"] == mixed
-    assert f"{mixed} of" in found["one_arm_a_user"].told
+    assert f"{mixed} of" in found["one_arm_a_user"].message
     assert not found["own_recommendations"].passed  # their cards were served by the first arm
     assert found["assignment"].passed  # who is in several arms is told of once
 
@@ -86,8 +86,8 @@ def test_arms_that_are_not_the_hashs(logs: Logs) -> None:
     found = checks(logs, replace(EXPERIMENT, salt="other"))["assignment"]
     assert not found.passed
     assert found.numbers["share"] == pytest.approx(0.5, abs=0.05)
-    assert "name, salt, weights" in found.told
-    assert "leave the salt out" in found.told
+    assert "name, salt, weights" in found.message
+    assert "leave the salt out" in found.message
     unsalted = checks(logs, replace(EXPERIMENT, name="other"))["assignment"]
     assert unsalted.passed is None, "something else may have given the arms"
 
@@ -103,7 +103,7 @@ def test_another_arms_recommendations(logs: Logs) -> None:
     assert found.numbers["n_users"] == expected["user"].n_unique()
     untold = checks(changed(logs, seen.drop("served")))["own_recommendations"]
     assert untold.passed is None
-    assert "no column 'served'" in untold.told
+    assert "no column 'served'" in untold.message
 
 
 def test_clicks_from_nowhere(logs: Logs) -> None:

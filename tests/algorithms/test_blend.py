@@ -8,11 +8,12 @@ import signal
 import numpy as np
 import pytest
 
-from nearfar.algorithms.algorithm import Algorithm, filled_in, make_algorithm
+from nearfar.algorithms.algorithm import Algorithm, make_algorithm
 from nearfar.algorithms.blend import Blend, choose_weights, validation_scores
 from nearfar.algorithms.description import describe, to_text
 from nearfar.algorithms.ease import EASE
 from nearfar.algorithms.edlae import EDLAE
+from nearfar.algorithms.filled_in import filled_in
 from nearfar.algorithms.mf import MF
 from nearfar.algorithms.multvae import MultVAE
 from nearfar.algorithms.plrec import PLRec

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from nearfar.algorithms import statistics, wmf
-from nearfar.algorithms.algorithm import filled_in, make_algorithm
+from nearfar.algorithms.algorithm import make_algorithm
 from nearfar.algorithms.ease import EASE, default_l2
 from nearfar.algorithms.edlae import EDLAE
+from nearfar.algorithms.filled_in import filled_in
 from nearfar.algorithms.mf import MF
 from nearfar.algorithms.plrec import PLRec
 from nearfar.algorithms.statistics import LEAST_EXCESS, Statistics, excess_of

@@ -128,7 +128,11 @@ def test_describe_says_where_a_model_comes_from() -> None:
         metrics={"validation": {"recall@20": float("nan"), "n": np.int64(3)}},
         history=History([record]),
     )
-    assert (about.algorithm, about.settings, about.seed) == ("ease", {"l2": 3.0, "user_exponent": 0.25}, 4)
+    assert (about.algorithm, about.settings, about.seed) == (
+        "ease",
+        {"l2": 3.0, "user_exponent": 0.25},
+        4,
+    )
     assert about.data["fingerprint"] == train.fingerprint
     assert about.data["name"] == "ml-1m"
     assert about.data["protocol"]["kind"] == "strong"

@@ -112,7 +112,7 @@ def test_checks_stand_where_no_a_a_test_can_be_made(
     assert run(arguments) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("good  users of the arms")
-    assert lines[-1].startswith("-     not told: ")
+    assert lines[-1].startswith("-     not checked: ")
     assert reason in lines[-1]
 
 

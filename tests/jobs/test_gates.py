@@ -82,7 +82,7 @@ def test_a_gate_that_could_not_judge_says_so() -> None:
     )  # fmt: skip
     (verdict,) = [v for v in verdicts if v.gate == "max_group_drop"]
     assert verdict.value is None
-    assert verdict.told == "not judged: no group has 101 held-out users"
+    assert verdict.message == "not judged: no group has 101 held-out users"
 
 
 def test_catalogue_change() -> None:
@@ -130,7 +130,7 @@ def test_too_few_users_refuse_a_successor_but_not_a_first_version() -> None:
     assert verdicts_of(few, None)["min_users"].passed
     refused = verdicts_of(few, measured(0.4, 0.4, n=8))["min_users"]
     assert not refused.passed
-    assert "raise train.held_out" in refused.told
+    assert "raise train.held_out" in refused.message
     assert verdicts_of(few, measured(0.4, 0.4, n=8), min_users=8)["min_users"].passed
     nobody = judge(Gates(), None, None, None, ModelState(Vocabulary([1]), 1.0), None, GROUPS)
     assert [v.gate for v in nobody] == ["min_users", "max_collapsed"]
@@ -179,9 +179,9 @@ def test_the_group_gate_tells_the_group_that_loses_most() -> None:
     for few, many, group in [(0.375, 0.25, "11-"), (0.25, 0.375, "1-10")]:
         verdict = verdicts_of(measured(few, many), champion)["max_group_drop"]
         assert (verdict.value, verdict.passed) == (0.5, False)
-        assert verdict.told == f"NDCG@100 of users with {group} interactions"
+        assert verdict.message == f"NDCG@100 of users with {group} interactions"
     gained = verdicts_of(measured(0.75, 0.625), champion)["max_group_drop"]
-    assert (gained.value, gained.told) == (0.0, "no group of users lost anything")
+    assert (gained.value, gained.message) == (0.0, "no group of users lost anything")
 
 
 def test_exactly_at_its_limit_every_gate_passes() -> None:

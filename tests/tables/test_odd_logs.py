@@ -15,7 +15,7 @@ import pytest
 
 import nearfar as nf
 from nearfar.core.errors import DataError, SchemaError
-from nearfar.data.events import told_titles, with_details
+from nearfar.data.events import titles_message, with_details
 from nearfar.evaluation.text import remark_on_depths
 from nearfar.jobs.first_settings import first_settings
 from nearfar.metrics.ndcg import NDCG
@@ -146,7 +146,7 @@ ITEMS = "item,title\n01,Amélie\n02,Heat\n"
 def test_what_is_odd_about_item_details_is_told(items: str, said: str, tmp_path: Path) -> None:
     log = nf.read_log(written(tmp_path, "a.csv", "user,item\n1,01\n2,02\n"))
     details = read_item_table(written(tmp_path, "items.csv", items))
-    assert said in told_titles(with_details(log.item_ids, details), details)[1]
+    assert said in titles_message(with_details(log.item_ids, details), details)[1]
 
 
 def test_item_details_may_be_written_in_the_encoding_of_the_log(tmp_path: Path) -> None:

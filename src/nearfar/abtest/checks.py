@@ -47,18 +47,18 @@ class Check:
     Args:
         name: name of the check in JSON.
         passed: whether the check passed; None if the logs lack the data for it.
-        told: the result as text.
+        message: the result as text.
         numbers: the result as JSON-able values.
     """
 
     name: str
     passed: bool | None
-    told: str
+    message: str
     numbers: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the check as JSON-able values."""
-        return {"name": self.name, "passed": self.passed, "told": self.told, **self.numbers}
+        return {"name": self.name, "passed": self.passed, "message": self.message, **self.numbers}
 
 
 def check_logs(
@@ -168,7 +168,7 @@ def _check_assignment(arms: pl.DataFrame, experiment: Experiment, settings: Chec
     share = wrong / max(1, single.height)
     message = f"{wrong:,} of {single.height:,} users are in another arm than their id says"
     if share > settings.max_share and not experiment.salt:
-        message = "not told: the experiment has no salt, so the arms may come from elsewhere"
+        message = "not checked: the experiment has no salt, so the arms may come from elsewhere"
         return Check("assignment", None, message, {"n_users": wrong, "share": share})
     if share > 0.1:
         message += (
@@ -185,7 +185,7 @@ def _check_served(logs: Logs, settings: CheckSettings) -> Check:
     if "served" not in exposures.columns:
         return Check(
             "own_recommendations", None,
-            "not told: the exposures have no column 'served', the arm whose recommendations a "
+            "not checked: the exposures have no column 'served', the arm whose recommendations a "
             "card showed",
         )  # fmt: skip
     leaked = exposures.filter(pl.col("served").is_not_null() & (pl.col("served") != pl.col("arm")))
@@ -201,7 +201,7 @@ def _check_served(logs: Logs, settings: CheckSettings) -> Check:
 
 def _check_without_clicks(logs: Logs) -> Check:
     if not logs.clicks.height:
-        return Check("clicks_after_exposures", None, "not told: there are no clicks")
+        return Check("clicks_after_exposures", None, "not checked: there are no clicks")
     first, last = logs.clicks["day"].min(), logs.clicks["day"].max()
     message = f"all clicks are from {first} to {last}, none from the days of the experiment"
     return Check("clicks_after_exposures", False, message)

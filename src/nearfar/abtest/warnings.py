@@ -28,7 +28,7 @@ def warnings_of(logs: Logs, units: Units) -> tuple[str, ...]:
     # Without a salt the arms may come from another assignment than the hash.
     decisive = {"sample_ratio", "assignment"} if experiment.salt else {"sample_ratio"}
     failed = [c for c in check_logs(logs, experiment) if c.passed is False]
-    warnings += [c.told for c in failed if c.name in decisive or _shows_unknown_users(c)]
+    warnings += [c.message for c in failed if c.name in decisive or _shows_unknown_users(c)]
     within = logs.between(units.first_day, units.last_day)
     views, clicks = (
         int(frame.sum()) for frame in (within.exposures["views"], within.clicks["clicks"])

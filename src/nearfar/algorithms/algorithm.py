@@ -229,24 +229,6 @@ def settings_left_to_data(algorithm: Algorithm) -> list[str]:
     return [f.name for f in fields if getattr(algorithm, f.name) is None]
 
 
-def filled_in(before: Algorithm, after: Algorithm) -> dict[str, Any]:
-    """Return the values that `resolved` filled in, by name; those of a part as "parts[0].l2".
-
-    Args:
-        before: the algorithm before `resolved`.
-        after: the algorithm that `before.resolved(train)` returned.
-    """
-    unset = settings_left_to_data(before)
-    filled = {name: getattr(after, name) for name in unset if getattr(after, name) is not None}
-    for field in dataclasses.fields(cast("Any", before)):
-        value = getattr(before, field.name)
-        for i, part in enumerate(value if isinstance(value, tuple) else ()):
-            if isinstance(part, Algorithm):
-                inner = filled_in(part, getattr(after, field.name)[i])
-                filled |= {f"{field.name}[{i}].{name}": v for name, v in inner.items()}
-    return filled
-
-
 def names() -> list[str]:
     """Return the names of all algorithms in the package."""
     return list(discovery.discover(PACKAGE, Algorithm))

@@ -20,7 +20,7 @@ from safetensors.numpy import load_file, save_file
 from nearfar.bundle.bundle import About, Bundle, check_bundle, label_of_about
 from nearfar.bundle.registry_layout import bundle_folder, with_registered_items
 from nearfar.core import discovery
-from nearfar.core.arguments import told_in_words
+from nearfar.core.arguments import validate_arguments
 from nearfar.core.errors import ArtefactError, DataError, NearfarError, UnknownNameError
 from nearfar.core.files import atomic_folder
 from nearfar.core.manifest import (
@@ -62,7 +62,7 @@ def check_destination(path: str | Path) -> None:
         )
 
 
-@told_in_words()
+@validate_arguments()
 def save_bundle(bundle: Bundle, path: str | Path) -> Path:
     """Write a bundle as a folder, atomically; an existing bundle is replaced.
 
@@ -108,7 +108,7 @@ def save_bundle(bundle: Bundle, path: str | Path) -> Path:
     return path
 
 
-@told_in_words()
+@validate_arguments()
 def load_bundle(path: str | Path, *, device: Device = "cpu", trust: bool = False) -> Bundle:
     """Read a bundle, and check the size and checksum of every file.
 

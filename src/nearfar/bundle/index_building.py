@@ -21,7 +21,7 @@ from nearfar.bundle.item_graph import (
     require_inner_products,
 )
 from nearfar.bundle.item_index import MARGIN, ItemIndex
-from nearfar.core.arguments import told_in_words
+from nearfar.core.arguments import validate_arguments
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.core.ranking import Ranking
 from nearfar.core.seeding import generator
@@ -49,7 +49,7 @@ FROM_FILE = "histories that were given"
 MADE_UP = "histories made up of items drawn by popularity"
 
 
-@told_in_words()
+@validate_arguments()
 def build_index(
     bundle: Bundle,
     histories: csr_array | None = None,

@@ -9,7 +9,7 @@ from typing import Any
 from nearfar.bundle.bundle import Bundle, check_bundle
 from nearfar.bundle.item_graph import fingerprint, require_faiss, require_inner_products
 from nearfar.bundle.item_index import ItemIndex, describe_bundle
-from nearfar.core.arguments import told_in_words
+from nearfar.core.arguments import validate_arguments
 from nearfar.core.errors import ArtefactError
 from nearfar.core.files import atomic_folder
 from nearfar.core.manifest import check_manifest_files, holds, read_manifest, write_manifest
@@ -21,7 +21,7 @@ GRAPH = "graph.faiss"
 REMEDY = "build it again: nearfar index BUNDLE --out INDEX"
 
 
-@told_in_words()
+@validate_arguments()
 def save_index(index: ItemIndex, path: str | Path) -> Path:
     """Write an index as a folder, atomically, replacing an index that is already there.
 
@@ -46,7 +46,7 @@ def save_index(index: ItemIndex, path: str | Path) -> Path:
     return Path(path)
 
 
-@told_in_words()
+@validate_arguments()
 def load_index(path: str | Path, bundle: Bundle) -> ItemIndex:
     """Read the index of a bundle, and check every file against its size and checksum.
 

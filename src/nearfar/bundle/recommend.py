@@ -18,7 +18,7 @@ from nearfar.bundle.history_file import HistoryChunk
 from nearfar.bundle.item_index import ItemIndex, index_of
 from nearfar.bundle.match_items import match_items
 from nearfar.bundle.writers import check_output, open_writer
-from nearfar.core.arguments import told_in_words
+from nearfar.core.arguments import validate_arguments
 from nearfar.core.errors import DataError
 from nearfar.core.ranking import Ranking
 from nearfar.core.vocabulary import Vocabulary
@@ -82,7 +82,7 @@ class Summary:
     n_by_index: int = 0
 
 
-@told_in_words()
+@validate_arguments()
 def recommend(
     bundle: Bundle,
     histories: csr_array | Sequence[Sequence[int | str]],
@@ -148,7 +148,7 @@ def _read_lists(bundle: Bundle, lists: Any) -> csr_array:
     return histories_from_items(bundle, lists)[0]
 
 
-@told_in_words()
+@validate_arguments()
 def recommend_titles(bundle: Bundle, titles: str | Sequence[str], *, k: int = 10) -> pl.DataFrame:
     """Return what to recommend to someone who likes these titles, as rank, item, title, score.
 

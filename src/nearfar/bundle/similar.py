@@ -22,7 +22,7 @@ from nearfar.bundle.similarity_measures import (
     unit_vectors,
 )
 from nearfar.bundle.writers import check_output, open_writer
-from nearfar.core.arguments import told_in_words
+from nearfar.core.arguments import validate_arguments
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.models.autoencoder import Autoencoder
 from nearfar.models.ensemble import Ensemble
@@ -128,7 +128,7 @@ def item_facts(bundle: Bundle) -> ItemFacts:
     return ItemFacts(bundle.items, similarities)
 
 
-@told_in_words()
+@validate_arguments()
 def similar_items(
     bundle: Bundle, items: int | str | Sequence[int | str], *, k: int = 10
 ) -> pl.DataFrame:

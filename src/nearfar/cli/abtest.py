@@ -203,13 +203,13 @@ def check(
                     seed=seed, on_split=lambda split, n_splits: show_count(split),
                 )  # fmt: skip
             except EmptyDataError as error:
-                aa_check = Check("a_a", None, f"not told: {error}")
+                aa_check = Check("a_a", None, f"not checked: {error}")
         checks.append(aa_check)
     passed = all(each.passed is not False for each in checks)
     marks = {True: "good", False: "BAD ", None: "-   "}
     output.result(
         {"experiment": test.name, "passed": passed, "checks": [each.to_dict() for each in checks]},
-        "\n".join(f"{marks[each.passed]}  {each.told}" for each in checks),
+        "\n".join(f"{marks[each.passed]}  {each.message}" for each in checks),
     )
     if not passed:
         raise typer.Exit(1)

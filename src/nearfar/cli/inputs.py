@@ -13,7 +13,7 @@ from nearfar.cli.log_options import LogOptions
 from nearfar.cli.output import Output
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.core.vocabulary import Vocabulary
-from nearfar.data.events import Log, told_titles, with_details
+from nearfar.data.events import Log, titles_message, with_details
 from nearfar.data.filters import Filters
 from nearfar.data.interactions import FoldIn, Interactions, Split
 from nearfar.data.log import read_log
@@ -135,7 +135,7 @@ def _report_titles(
     path: Path | None, items: Vocabulary, details: pl.DataFrame, output: Output
 ) -> None:
     """Print how many items have a title in a table of items; warn if none has."""
-    n_titled, text = told_titles(items, details)
+    n_titled, text = titles_message(items, details)
     write = output.remark if n_titled else output.warning
     write(f"{path}: {text}")
 

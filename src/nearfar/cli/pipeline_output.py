@@ -46,7 +46,7 @@ def training_text(found: Trained) -> list[Table | str]:
     outcome = "passed" if found.passed else "was refused; the version that was current still is"
     return [
         "\n".join(
-            f"{_outcome(v):8}  {v.gate:20}  {v.measured} ({v.allowed}); {v.told}"
+            f"{_outcome(v):8}  {v.gate:20}  {v.measured} ({v.allowed}); {v.message}"
             for v in found.verdicts
         ),
         *(f"remark: {remark}" for remark in found.remarks),

@@ -9,12 +9,12 @@ import typer
 
 from nearfar.algorithms.algorithm import (
     Algorithm,
-    filled_in,
     make_algorithm,
     names,
     preset,
     presets,
 )
+from nearfar.algorithms.filled_in import filled_in
 from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.folder import check_destination, load_bundle
 from nearfar.bundle.other_catalogue import settings_of, warm_started

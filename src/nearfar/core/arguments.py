@@ -34,7 +34,7 @@ def check_names(what: str, named: Iterable[str], known: Iterable[str]) -> None:
             raise UnknownNameError(what, name, known)
 
 
-def told_in_words(
+def validate_arguments(
     elsewhere: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Decorate a function so that a call with wrong arguments raises a `NearfarError`.

@@ -13,7 +13,7 @@ from nearfar.data.contradictions import count_contradictions
 from nearfar.data.events import OPTIONAL, FilterStep, Log, compacted, with_details
 from nearfar.data.filters import Filters, row_mask
 from nearfar.data.id_coder import IdCoder
-from nearfar.data.plain_events import event_judge, how_to_keep
+from nearfar.data.plain_events import event_filter, how_to_keep
 from nearfar.data.remarks import remarks_on
 from nearfar.tables.columns import Columns
 from nearfar.tables.report import ReadReport
@@ -53,7 +53,7 @@ class LogBuilder:
         self.name = name
         self.filters = filters or Filters()
         self.report = report or ReadReport()
-        self._event_judge = event_judge(kinds, columns or Columns(), self.report)
+        self._event_filter = event_filter(kinds, columns or Columns(), self.report)
         self._has_named_weights = columns is not None and bool(columns.weight)
         self._bad_rows = bad_rows
         self.n_read = 0
@@ -92,7 +92,7 @@ class LogBuilder:
         if dropped is not None:  # so that no row is left out, and counted, for two reasons
             rows, numbers = rows.filter(~dropped), numbers[~dropped.to_numpy()]
         rows = rows if self._has_named_weights else self._fill_weights(rows)
-        rows, no_event = self._event_judge.read(rows)
+        rows, no_event = self._event_filter.read(rows)
         rows = count_contradictions(rows, no_event, self.report)
         keep = self._keep_mask(rows, numbers, no_event)
         if no_event is not None:
@@ -178,7 +178,7 @@ class LogBuilder:
         """
         if not self.n_read:
             raise EmptyDataError(f"{self.name} has no rows; at least one event was expected")
-        self._event_judge.check(self.name)
+        self._event_filter.check(self.name)
         events = pl.concat(self._blocks, rechunk=True)
         self._blocks.clear()
         user_ids, user_codes = self._users.vocabulary()
@@ -194,7 +194,7 @@ class LogBuilder:
         self.report.remarks += remarks_on(log, self.filters)
         conditions = ["unreadable rows"] if self._has_bad_rows else []
         conditions += ["weight > 0"] if self._has_no_events else []
-        conditions += [self._event_judge.condition] if self._event_judge.condition else []
+        conditions += [self._event_filter.condition] if self._event_filter.condition else []
         conditions += [self.filters.row_step] if self.filters.row_step else []
         n_lost = self.n_read - log.n_events
         if n_lost or conditions:

@@ -108,7 +108,7 @@ class Log:
         return self.events["user"].to_numpy()
 
     @cached_property
-    def items_met(self) -> np.ndarray:
+    def item_positions(self) -> np.ndarray:
         """The item position of every event (uint32)."""
         return self.events["item"].to_numpy()
 
@@ -163,7 +163,7 @@ class Log:
         """Count what `interactions` leaves out with the same vocabularies."""
         rows = _positions(self.user_ids, user_ids)
         columns = _positions(self.item_ids, item_ids)
-        is_unknown = (rows[self.users] < 0) | (columns[self.items_met] < 0)
+        is_unknown = (rows[self.users] < 0) | (columns[self.item_positions] < 0)
         return Unknown(int(is_unknown.sum()), int((rows < 0).sum()), int((columns < 0).sum()))
 
     def interactions(
@@ -184,7 +184,7 @@ class Log:
         if not self.n_events:
             raise EmptyDataError(f"{self.name} has no events to make a matrix of")
         rows = _positions(self.user_ids, user_ids)[self.users]
-        columns = _positions(self.item_ids, item_ids)[self.items_met]
+        columns = _positions(self.item_ids, item_ids)[self.item_positions]
         known = np.ones(len(rows), bool)
         if user_ids is not None or item_ids is not None:
             known = (rows >= 0) & (columns >= 0)
@@ -265,7 +265,7 @@ def with_details(ids: Vocabulary, items: pl.DataFrame | None) -> Vocabulary:
     return Vocabulary(ids.ids, details.drop("item"))
 
 
-def told_titles(ids: Vocabulary, details: pl.DataFrame | None = None) -> tuple[int, str]:
+def titles_message(ids: Vocabulary, details: pl.DataFrame | None = None) -> tuple[int, str]:
     """Return the number of ids with a title, and a message on the match of titles.
 
     Args:

@@ -219,7 +219,7 @@ def merge_duplicates(log: Log) -> Log:
 
     If the log's weights are used, its weight combines the weights of all, by the rule `repeats`.
     """
-    pairs = log.users.astype(np.uint64) * np.uint64(log.n_items) + log.items_met
+    pairs = log.users.astype(np.uint64) * np.uint64(log.n_items) + log.item_positions
     ordered = np.sort(pairs)
     if not (ordered[1:] == ordered[:-1]).any():
         return log
@@ -240,8 +240,8 @@ def frequent(log: Log, min_user: int, min_item: int, *, fixed_point: bool = Fals
     if fixed_point:
         return _core(log, min_user, min_item)
     if min_item > 1:
-        mask = np.bincount(log.items_met, minlength=log.n_items) >= min_item
-        log = _filtered(log, mask[log.items_met], f"items with at least {min_item} users")
+        mask = np.bincount(log.item_positions, minlength=log.n_items) >= min_item
+        log = _filtered(log, mask[log.item_positions], f"items with at least {min_item} users")
     if min_user > 1:
         mask = np.bincount(log.users, minlength=log.n_users) >= min_user
         log = _filtered(log, mask[log.users], f"users with at least {min_user} items")
@@ -252,8 +252,8 @@ def _core(log: Log, min_user: int, min_item: int) -> Log:
     mask = np.ones(log.n_events, bool)
     while True:
         n_before = np.count_nonzero(mask)
-        items = np.bincount(log.items_met[mask], minlength=log.n_items) >= min_item
-        mask &= items[log.items_met]
+        items = np.bincount(log.item_positions[mask], minlength=log.n_items) >= min_item
+        mask &= items[log.item_positions]
         users = np.bincount(log.users[mask], minlength=log.n_users) >= min_user
         mask &= users[log.users]
         if np.count_nonzero(mask) == n_before:

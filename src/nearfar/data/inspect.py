@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nearfar.core.arguments import told_in_words
+from nearfar.core.arguments import validate_arguments
 from nearfar.core.errors import EmptyDataError
 from nearfar.data.events import Log
 from nearfar.data.filters import Filters, merge_duplicates
@@ -131,7 +131,7 @@ class LogReport:
     __repr__ = __str__
 
 
-@told_in_words()
+@validate_arguments()
 def inspect_log(
     source: Any, filters: Filters | None = None, *, measure_speed: bool = True
 ) -> LogReport:
@@ -161,7 +161,7 @@ def inspect_log(
     if filters is not None:
         unique = filters.beyond_rows.apply(log)
     activity = np.bincount(unique.users, minlength=unique.n_users)
-    popularity = np.bincount(unique.items_met, minlength=unique.n_items)
+    popularity = np.bincount(unique.item_positions, minlength=unique.n_items)
     first, last, span = _span(log)
     ratings = log.events["rating"].to_numpy() if log.has("rating") else None
     return LogReport(

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from nearfar.core.arguments import told_in_words
+from nearfar.core.arguments import validate_arguments
 from nearfar.core.errors import DataError, SchemaError, SettingsError
 from nearfar.core.settings import build
 from nearfar.data.events import FilterStep, Log, Unknown
@@ -36,7 +36,7 @@ OTHER_NAMES = {
 """Names that people may try, such as those of the command line, and the names in `read_log`."""
 
 
-@told_in_words(OTHER_NAMES)
+@validate_arguments(OTHER_NAMES)
 def read_log(
     source: Any,
     *,

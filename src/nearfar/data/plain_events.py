@@ -229,7 +229,7 @@ def how_to_keep(role: str) -> str:
     return f"keep it with {OPTIONS[role]} ''; in Python and in settings {role} = ''"
 
 
-def event_judge(
+def event_filter(
     kinds: Mapping[str, float] | None, columns: Columns, report: ReadReport
 ) -> PlainEvents | KindReader:
     """Return the reader that leaves out rows that are no interactions.

@@ -28,7 +28,7 @@ def remarks_on(log: Log, filters: Filters) -> list[str]:
     if not log.n_events:
         return []
     counts = np.bincount(log.users, minlength=log.n_users)
-    popularity = np.bincount(log.items_met, minlength=log.n_items)
+    popularity = np.bincount(log.item_positions, minlength=log.n_items)
     remarks = [
         remark_on_robots(log.user_ids, counts),
         remark_on_shared("user", log.user_ids, counts),

@@ -8,7 +8,7 @@ from typing import Any, overload
 
 import polars as pl
 
-from nearfar.core.arguments import told_in_words
+from nearfar.core.arguments import validate_arguments
 from nearfar.core.errors import SettingsError, kind_of
 from nearfar.core.frames import to_pandas
 from nearfar.data.interactions import FoldIn
@@ -128,7 +128,7 @@ def compare(
     seed: int = ...,
     n_resamples: int = ...,
 ) -> Comparison: ...
-@told_in_words()
+@validate_arguments()
 def compare(
     models: Any,
     data: Any = None,

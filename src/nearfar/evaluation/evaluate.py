@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.sparse import csr_array
 
-from nearfar.core.arguments import told_in_words
+from nearfar.core.arguments import validate_arguments
 from nearfar.core.errors import DataError, EmptyDataError, SettingsError, kind_of
 from nearfar.core.ranking import Ranking
 from nearfar.core.vocabulary import Vocabulary
@@ -64,7 +64,7 @@ class RecommenderWithItems(Protocol):
         ...
 
 
-@told_in_words()
+@validate_arguments()
 def evaluate(
     model: Recommender | RecommenderWithItems,
     data: FoldIn,

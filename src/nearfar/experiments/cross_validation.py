@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from nearfar.algorithms.algorithm import Algorithm
-from nearfar.core.arguments import told_in_words
+from nearfar.core.arguments import validate_arguments
 from nearfar.core.errors import EmptyDataError, SettingsError, kind_of
 from nearfar.data.events import Log
 from nearfar.data.interactions import Interactions, Split
@@ -57,7 +57,7 @@ class CrossValidation:
         return self.table()._repr_html_()
 
 
-@told_in_words()
+@validate_arguments()
 def cross_validate(
     algorithm: Algorithm,
     splits: Iterable[Split],

@@ -71,7 +71,7 @@ class Verdict:
             `min_over_popularity`, a count of `min_users`; None without anything to compare with.
         limit: the gate's limit, in the same unit.
         passed: whether the candidate passes.
-        told: the result in words.
+        message: the result in words.
         accepted: whether it passes only because the operator accepted it.
 
     Examples:
@@ -85,7 +85,7 @@ class Verdict:
     value: float | None
     limit: float
     passed: bool
-    told: str
+    message: str
     accepted: bool = False
 
     @property

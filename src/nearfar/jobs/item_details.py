@@ -13,7 +13,7 @@ from nearfar.bundle.registry_layout import ITEMS
 from nearfar.core.errors import DataError, SchemaError, SettingsError, near_hint
 from nearfar.core.files import atomic_file, remove
 from nearfar.core.vocabulary import Vocabulary
-from nearfar.data.events import told_titles, with_details
+from nearfar.data.events import titles_message, with_details
 from nearfar.data.item_features import ItemFeatures, features_of
 from nearfar.tables.columns import quoted
 from nearfar.tables.dialect import TextOptions
@@ -144,7 +144,7 @@ class ItemDetails:
             details: details, as `read` returns them.
         """
         vocabulary = with_details(ids, details)
-        return vocabulary, f"{self.path}: {told_titles(vocabulary, details)[1]}"
+        return vocabulary, f"{self.path}: {titles_message(vocabulary, details)[1]}"
 
 
 def refresh_items(

@@ -143,7 +143,7 @@ def _why_no_version(trained: Trained) -> str:
     failed = [verdict for verdict in trained.verdicts if not verdict.passed]
     if not failed:
         return f"{name} is trained and not published; check it, then: nearfar pipeline publish"
-    reasons = "; ".join(f"{verdict.gate}: {verdict.told}" for verdict in failed)
+    reasons = "; ".join(f"{verdict.gate}: {verdict.message}" for verdict in failed)
     return (
         f"{name} is trained, but did not pass ({reasons}), and no earlier version can score; train "
         f"on more events, or let it pass once with --accept {failed[0].gate}"

@@ -11,7 +11,7 @@ from nearfar.core import identity
 from nearfar.core.errors import EmptyDataError, SchemaError
 from nearfar.data.contradictions import count_contradictions
 from nearfar.data.id_remarks import remark_on_totals, remarks_on_ids
-from nearfar.data.plain_events import event_judge
+from nearfar.data.plain_events import event_filter
 from nearfar.store.contracts import midnight
 from nearfar.tables.clock import Clock
 from nearfar.tables.columns import Columns
@@ -76,7 +76,7 @@ class EventRows:
         self._has_time_column = columns.timestamp is not None
         self._rules = rules
         self._roles = event_roles(weighed_kinds=kinds is not None)
-        self._judge = event_judge(kinds, columns, report)
+        self._event_filter = event_filter(kinds, columns, report)
         self._clock = Clock("the events", rules.time_unit, rules.time_format)
         self._id_types: dict[str, tuple[pl.DataType, str]] = {}
         self._has_untyped = False
@@ -172,7 +172,7 @@ class EventRows:
     def _select_events(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return the rows that are events, with weights by kind if kinds have weights."""
         self.report.n_in_window = (self.report.n_in_window or 0) + frame.height
-        events, is_no_event = self._judge.read(frame)
+        events, is_no_event = self._event_filter.read(frame)
         events = count_contradictions(events, is_no_event, self.report)
         if "kind" in frame.columns:  # tells a view from a purchase in the same second
             events = events.with_columns(frame["kind"])
@@ -215,7 +215,7 @@ class EventRows:
             DataError: an id in scientific notation may have lost digits.
         """
         if self.report.n_in_window:
-            self._judge.check("the events")
+            self._event_filter.check("the events")
         self.report.remarks = list(dict.fromkeys([*self.report.remarks, *self._clock.remarks]))
         tables = [table for table in self._tables if table.height]
         self._tables.clear()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nearfar.core.arguments import told_in_words
+from nearfar.core.arguments import validate_arguments
 from nearfar.core.errors import EmptyDataError, SchemaError, SettingsError
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.events import Log, check_log
@@ -16,7 +16,7 @@ from nearfar.tables.clock import epoch_seconds
 DAY = 86_400
 
 
-@told_in_words()
+@validate_arguments()
 def split_by_time(
     log: Log,
     validation_from: int | str,
@@ -117,7 +117,7 @@ def _window(
     )
 
 
-@told_in_words()
+@validate_arguments()
 def split_rolling(
     log: Log, test_from: int | str, window_days: float, n_windows: int = 3
 ) -> Iterator[Split]:

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from scipy.sparse import csr_array
 
-from nearfar.core.arguments import told_in_words
+from nearfar.core.arguments import validate_arguments
 from nearfar.core.errors import ArtefactError, DataError
 from nearfar.core.files import atomic_folder, read_json
 from nearfar.core.manifest import NAME, check_manifest_files, holds, read_manifest, write_manifest
@@ -40,7 +40,7 @@ def is_split_folder(path: str | Path) -> bool:
     return is_split(path) or (Path(path) / MATRICES).is_file()
 
 
-@told_in_words()
+@validate_arguments()
 def save_split(split: Split, path: str | Path) -> Path:
     """Write a split to a folder, atomically; an existing split is replaced.
 
@@ -81,7 +81,7 @@ def save_split(split: Split, path: str | Path) -> Path:
     return path
 
 
-@told_in_words()
+@validate_arguments()
 def load_split(path: str | Path) -> Split:
     """Read a split that `save_split` wrote, and check the checksum of every file.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nearfar.core.arguments import told_in_words
+from nearfar.core.arguments import validate_arguments
 from nearfar.core.errors import EmptyDataError, SettingsError
 from nearfar.core.seeding import generator
 from nearfar.core.vocabulary import Vocabulary
@@ -13,7 +13,7 @@ from nearfar.data.interactions import FoldIn, Interactions, Split
 from nearfar.data.splits.hold_out import enough_items, new_entries, parted, random_targets
 
 
-@told_in_words()
+@validate_arguments()
 def split_given(
     train: Log, test: Log, *, validation_share: float = 0.1, seed: int = 98765
 ) -> Split:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import csr_array
 
-from nearfar.core.arguments import told_in_words
+from nearfar.core.arguments import validate_arguments
 from nearfar.core.errors import DataError, EmptyDataError, SettingsError
 from nearfar.core.seeding import generator
 from nearfar.data.interactions import FoldIn, Interactions
@@ -27,7 +27,7 @@ def single_item_remark(interactions: Interactions) -> str:
     return f"{n_single:,} users with a single item are never held out" if n_single else ""
 
 
-@told_in_words()
+@validate_arguments()
 def hold_out_users(
     interactions: Interactions, share: float, *, seed: int = 0, target_share: float = 0.2
 ) -> tuple[Interactions, FoldIn]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from nearfar.core.arguments import told_in_words
+from nearfar.core.arguments import validate_arguments
 from nearfar.core.errors import EmptyDataError, SettingsError
 from nearfar.core.seeding import derive, generator
 from nearfar.data.events import Log, check_log
@@ -14,7 +14,7 @@ from nearfar.data.interactions import FoldIn, Interactions, Split
 from nearfar.data.splits.hold_out import enough_items, hold_out_users, parted_by_share
 
 
-@told_in_words()
+@validate_arguments()
 def split_k_fold(
     data: Log | Interactions,
     n_folds: int = 5,

@@ -7,7 +7,7 @@ import numbers
 
 import numpy as np
 
-from nearfar.core.arguments import told_in_words
+from nearfar.core.arguments import validate_arguments
 from nearfar.core.errors import EmptyDataError, SettingsError
 from nearfar.data.events import Log, binary_matrix, check_log
 from nearfar.data.filters import merge_duplicates
@@ -19,7 +19,7 @@ TEST_SHARE = 0.2
 MIN_EVENTS = 5
 
 
-@told_in_words()
+@validate_arguments()
 def split_strong(
     log: Log, n_held_out: int | float, seed: int = SEED, test_share: float = TEST_SHARE
 ) -> Split:
@@ -139,8 +139,8 @@ def _held_out(
     row = np.full(log.n_users, -1, np.int64)
     row[users] = np.arange(len(users))
     in_group = row[log.users] >= 0
-    known = in_group & (columns[log.items_met] >= 0)
-    user, item = log.users[known], columns[log.items_met[known]]
+    known = in_group & (columns[log.item_positions] >= 0)
+    user, item = log.users[known], columns[log.item_positions[known]]
     order = np.argsort(rank[user], kind="stable")  # by ascending id, then in file order
     user, item = user[order], item[order]
     is_target = target_mask(rank[user], seed, test_share)

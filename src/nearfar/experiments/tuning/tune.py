@@ -11,7 +11,7 @@ from typing import Any
 
 from nearfar.algorithms.algorithm import Algorithm, make_algorithm
 from nearfar.core import discovery, settings
-from nearfar.core.arguments import told_in_words
+from nearfar.core.arguments import validate_arguments
 from nearfar.core.errors import EmptyDataError, NearfarError, SettingsError, kind_of
 from nearfar.core.extras import require
 from nearfar.core.files import atomic_file
@@ -132,7 +132,7 @@ class TuningSearch:
         }
 
 
-@told_in_words()
+@validate_arguments()
 def tune(
     search: TuningSearch,
     train: Interactions,
