@@ -16,7 +16,10 @@ from nearfar.data.interactions import FoldIn
 from nearfar.evaluation.evaluation import Evaluation
 from nearfar.metrics.metric import Metric, UserMetric, parse_metric
 
-FORMAT = 1
+FORMAT = 2
+"""Also increased if a default that trials leave open changes: their scores mean another model then.
+2: users have weights in EASE and EDLAE."""
+
 FILE = "trials.json"
 CURRENT = "current.json"
 
