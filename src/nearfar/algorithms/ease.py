@@ -138,10 +138,10 @@ def user_weighted(train: Interactions, exponent: float) -> csr_array:
     """
     x = train.weighted
     counts = np.diff(x.indptr)
-    per_user = np.maximum(counts, 1.0) ** -exponent
-    values = x.data * np.repeat(per_user, counts)
-    values /= values.mean()
-    return csr_array((values.astype(np.float32), x.indices, x.indptr), shape=x.shape)
+    values = np.repeat((np.maximum(counts, 1.0) ** -exponent).astype(np.float32), counts)
+    values *= x.data
+    values /= values.mean(dtype=np.float64)
+    return csr_array((values, x.indices, x.indptr), shape=x.shape)
 
 
 def _require_memory(train: Interactions, what: str) -> None:
