@@ -49,7 +49,9 @@ def test_it_is_what_training_with_dropout_converges_to() -> None:
         assert expected_loss(weights + step) > expected_loss(weights)
 
 
-@pytest.mark.parametrize("bad", [{"dropout": 1.0}, {"dropout": -0.1}, {"l2": 0.0}])
+@pytest.mark.parametrize(
+    "bad", [{"dropout": 1.0}, {"dropout": -0.1}, {"l2": 0.0}, {"user_exponent": 1.1}]
+)
 def test_impossible_settings_are_refused(bad) -> None:
     with pytest.raises(SettingsError):
         EDLAE(**bad)

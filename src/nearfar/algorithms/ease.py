@@ -20,7 +20,7 @@ from nearfar.algorithms.regularised_gram import (
 from nearfar.algorithms.requirements import Requirements
 from nearfar.algorithms.statistics import Statistics
 from nearfar.core import memory
-from nearfar.core.ranges import NonNegativeFloat, PositiveFloat
+from nearfar.core.ranges import PositiveFloat, Share
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.models.item_item import ItemItem
 from nearfar.train.run import Run
@@ -62,7 +62,7 @@ class EASE(Algorithm):
     EARLIER: ClassVar[Mapping[str, Any]] = {"user_exponent": 0.0}
 
     l2: PositiveFloat | None = None
-    user_exponent: NonNegativeFloat = DEFAULT_USER_EXPONENT
+    user_exponent: Share = DEFAULT_USER_EXPONENT
 
     def data_defaults(self, data: Statistics) -> dict[str, Any]:
         return {"l2": default_l2(data)}

@@ -17,7 +17,7 @@ from nearfar.algorithms.ease import (
 )
 from nearfar.algorithms.requirements import Requirements
 from nearfar.algorithms.statistics import Statistics
-from nearfar.core.ranges import NonNegativeFloat, PositiveFloat
+from nearfar.core.ranges import PositiveFloat, Share
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.models.item_item import ItemItem
 from nearfar.train.run import Run
@@ -52,7 +52,7 @@ class EDLAE(Algorithm):
 
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.33
     l2: PositiveFloat | None = None
-    user_exponent: NonNegativeFloat = DEFAULT_USER_EXPONENT
+    user_exponent: Share = DEFAULT_USER_EXPONENT
 
     def data_defaults(self, data: Statistics) -> dict[str, Any]:
         return {"l2": default_l2(data)}
