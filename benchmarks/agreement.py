@@ -53,7 +53,7 @@ def nearfar_scores(split: nf.Split, epochs: int, seed: int) -> list[float]:
     settings = {
         "epochs": epochs, "batch_size": BATCH, "learning_rate": LEARNING_RATE, "patience": 0,
         "beta": {"kind": "linear_anneal", "end": 0.2, "steps": steps},
-        "start": "xavier", "schedule": "constant", "likelihood": "none",
+        "initialiser": "xavier", "schedule": "constant", "likelihood": "none",
     }  # fmt: skip
     run = nf.Run(seed=seed)
     make_algorithm("multvae", settings).fit(split.train, split.validation, run=run)

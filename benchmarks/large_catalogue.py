@@ -67,7 +67,7 @@ def main() -> None:
         batch_size=arguments.batch,
         epochs=arguments.epochs,
         learning_rate=arguments.learning_rate,
-        start=Spectral(),
+        initialiser=Spectral(),
         beta=LinearAnneal(0.2, 1000),
         schedule=ConstantWeight(),
         likelihood=None,

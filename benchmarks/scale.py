@@ -50,7 +50,7 @@ SAMPLED_ITEMS = (10_000, 20_000, 40_000, 80_000)
 def published_settings() -> dict[str, Any]:
     """Return the published settings that differ from the defaults."""
     return {
-        "learning_rate": 1e-3, "patience": 0, "start": Xavier(), "schedule": ConstantWeight(),
+        "learning_rate": 1e-3, "patience": 0, "initialiser": Xavier(), "schedule": ConstantWeight(),
         "beta": LinearAnneal(), "likelihood": None,
     }  # fmt: skip
 

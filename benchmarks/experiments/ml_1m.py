@@ -40,7 +40,7 @@ REFERENCE_SEED = 98765
 
 BASE = nf.MultVAE(
     batch_size=500, beta=LinearAnneal(0.2, 1000), epochs=150, patience=20, learning_rate=1e-3,
-    start=Xavier(), schedule=ConstantWeight(), likelihood=None,
+    initialiser=Xavier(), schedule=ConstantWeight(), likelihood=None,
 )  # fmt: skip
 GRIDS: dict[str, list[Any]] = {
     "EASE": [nf.EASE(l2=500.0)],

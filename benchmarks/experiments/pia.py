@@ -56,7 +56,7 @@ FREQUENT = "citeulike-a-15"
 """citeulike-a with the articles of at least 15 users, at a quarter of the cost of all articles."""
 
 PUBLISHED = {
-    "likelihood": "none", "start": "xavier", "schedule": "constant", "patience": 0,
+    "likelihood": "none", "initialiser": "xavier", "schedule": "constant", "patience": 0,
     "batch_size": 250, "learning_rate": 1e-3, "richer": False,
 }  # fmt: skip
 RECVAE_PARTS = {

@@ -47,7 +47,7 @@ from nearfar.vae.priors.vamp import VampNetwork
 SETTINGS: dict[str, Any] = {
     "epochs": 30, "batch_size": 200, "learning_rate": 0.003, "n_latent": 64,
     "decoder_hidden": [200], "encoder": {"kind": "base", "hidden": [200]}, "likelihood": None,
-    "start": "xavier", "schedule": "constant",
+    "initialiser": "xavier", "schedule": "constant",
 }  # fmt: skip
 BETA_STEPS = 200
 PRIORS: dict[str, dict[str, Any]] = {

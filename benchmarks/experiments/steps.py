@@ -20,7 +20,7 @@ from benchmarks.machine import provenance
 from nearfar.algorithms.algorithm import make_algorithm
 from nearfar.algorithms.autoencoding import AutoencoderAlgorithm, assemble, identity
 from nearfar.bundle.bundle import jsonable
-from nearfar.core import settings
+from nearfar.core.assignments import parse_assignments
 from nearfar.core.files import atomic_file, read_json, write_json
 from nearfar.core.seeding import generator
 from nearfar.data.interactions import Interactions
@@ -137,7 +137,7 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("steps.json"))
     arguments = parser.parse_args()
-    values = settings.parse_assignments(arguments.set)
+    values = parse_assignments(arguments.set)
     splits = Splits(data_set(arguments.log), arguments.splits, print)
     splits.prepare(range(arguments.seeds))
     record = read_json(arguments.out) if arguments.out.exists() else {"runs": []}

@@ -20,6 +20,7 @@ from nearfar.algorithms.plrec import PLRec
 from nearfar.algorithms.popularity import Popularity
 from nearfar.bundle.bundle import Bundle
 from nearfar.core import settings
+from nearfar.core.assignments import parse_assignments
 from nearfar.core.errors import EmptyDataError, SettingsError, StoppedError, UnknownNameError
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.data.splits.hold_out import hold_out_users
@@ -151,7 +152,7 @@ def test_no_held_out_items_to_choose_by_is_an_error(data) -> None:
 
 
 def test_parts_are_given_by_name_as_tables_and_as_objects() -> None:
-    text = settings.parse_assignments(['parts=["ease", {kind="multvae", epochs=3}]'])
+    text = parse_assignments(['parts=["ease", {kind="multvae", epochs=3}]'])
     expected = Blend(parts=(EASE(), MultVAE(epochs=3)))
     assert make_algorithm("blend", text) == expected
     assert Blend(parts=("ease", MultVAE(epochs=3))) == expected  # pyright: ignore[reportArgumentType]

@@ -12,13 +12,15 @@ from nearfar.algorithms.multvae import MultVAE
 from nearfar.algorithms.recipe import FEWEST_EPOCHS, MOST_EPOCHS, TRAINING_STEPS
 from nearfar.algorithms.recvae import RecVAE
 from nearfar.core import settings
+from nearfar.core.assignments import parse_assignments
 from nearfar.vae.likelihoods.by_size import BySize
 from nearfar.vae.likelihoods.likelihood import TrainingCounts
 from nearfar.vae.likelihoods.multinomial import Multinomial
 from nearfar.vae.likelihoods.sampled import Sampled
 
 CHOSEN_ANEW = (
-    "epochs", "batch_size", "learning_rate", "schedule", "beta", "likelihood", "start", "patience",
+    "epochs", "batch_size", "learning_rate", "schedule", "beta", "likelihood", "initialiser",
+    "patience",
 )  # fmt: skip
 
 PUBLISHED_SETTINGS = {
@@ -26,7 +28,7 @@ PUBLISHED_SETTINGS = {
     "encoder": {"kind": "base", "hidden": [600], "units": "tanh"},
     "decoder_hidden": [600], "decoder_units": "tanh",
     "corruption": {"kind": "dropout", "keep_prob": 0.5}, "prior": {"kind": "normal"},
-    "likelihood": None, "start": {"kind": "xavier"},
+    "likelihood": None, "initialiser": {"kind": "xavier"},
     "beta": {"kind": "linear_anneal", "end": 0.2, "steps": 40000, "epochs": 0},
     "alignment": None, "epochs": 200, "batch_size": 500, "learning_rate": 0.001, "patience": 0,
     "noise": True, "schedule": {"kind": "constant", "value": 1.0}, "optimiser": None,
@@ -73,16 +75,16 @@ def test_likelihoods_without_soft_targets_are_written_as_before() -> None:
 
 @pytest.mark.parametrize("cls", [MultVAE, RecVAE])
 def test_the_background_is_set_without_naming_the_likelihood(cls) -> None:
-    made = settings.build(cls, settings.parse_assignments(["likelihood.background=0.25"]))
+    made = settings.build(cls, parse_assignments(["likelihood.background=0.25"]))
     assert made.likelihood == BySize(background=0.25)  # negatives as they are
 
 
 def test_one_setting_of_a_part_leaves_the_rest_of_the_default() -> None:
     words = ["schedule.epochs=20", "beta.end=0.4", "likelihood.negatives=99"]
-    made = settings.build(RecVAE, settings.parse_assignments([words[0], words[2]]))
+    made = settings.build(RecVAE, parse_assignments([words[0], words[2]]))
     assert made.schedule == dataclasses.replace(RecVAE().schedule, epochs=20)
     assert made.likelihood == BySize(background=0.3, negatives=99)
-    beta = settings.build(MultVAE, settings.parse_assignments(words)).beta
+    beta = settings.build(MultVAE, parse_assignments(words)).beta
     assert beta == dataclasses.replace(MultVAE().beta, end=0.4)
 
 

@@ -75,7 +75,7 @@ def test_without_the_later_stages_it_is_mult_vae(clusters) -> None:
         learning_rate=0.02,
         patience=0,
         likelihood=Multinomial(),
-        start=Xavier(),
+        initialiser=Xavier(),
         beta=LinearAnneal(),
         schedule=ConstantWeight(),
     )

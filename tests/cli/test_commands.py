@@ -212,7 +212,7 @@ def test_train_with_a_preset(work: Path, as_json, tmp_path: Path) -> None:
                     "--preset", "fast", "--precision", "bfloat16", "--set", "epochs=2",
                     "--set", "schedule.epochs=2", "--set", "n_latent=6")  # fmt: skip
     assert found["n_epochs"] == 2
-    assert found["settings"]["start"]["kind"] == "spectral"
+    assert found["settings"]["initialiser"]["kind"] == "spectral"
     assert found["settings"]["batch_size"] == 250
     assert run(["train", "multvae", "--data", split, "--out", str(tmp_path / "x"),
                 "--preset", "quick"]) == 1  # fmt: skip

@@ -57,8 +57,8 @@ def test_a_chain_of_trainings_keeps_one_start(work: Path, tmp_path: Path) -> Non
     first, second = tmp_path / "first", tmp_path / "second"
     assert run([*asked, "--from", str(work / "plain"), "--out", str(first)]) == 0
     assert run([*asked, "--from", str(first), "--out", str(second)]) == 0
-    own = load_bundle(work / "plain").about.settings["start"]
-    assert load_bundle(second).about.settings["start"]["before"] == own
+    own = load_bundle(work / "plain").about.settings["initialiser"]
+    assert load_bundle(second).about.settings["initialiser"]["before"] == own
     assert not (tmp_path / "second.run").exists()
 
 

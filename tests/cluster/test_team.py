@@ -48,7 +48,7 @@ CASES = {
         **SIZES,
         "likelihood": {"kind": "sampled", "negatives": 5, "background": 1.0},
     },
-    "multvae spectral": {**SIZES, "decoder_hidden": [8], "start": "spectral"},
+    "multvae spectral": {**SIZES, "decoder_hidden": [8], "initialiser": "spectral"},
     "multvae rows": {**SIZES, "optimiser": "row_adam"},
     "multvae lonely": {**SIZES, "batch_size": 1, "epochs": 1},
     "multdae decay": {**SIZES, "l2": 0.01},
@@ -178,7 +178,10 @@ class OfAllUsers(Initialiser):
         (make_algorithm("warp", {}), "needs the whole batch"),
         (make_algorithm("lambdanet", {}), "needs the whole batch"),
         (make_algorithm("ract", {}), "needs the whole batch"),
-        (replace(make_algorithm("multvae", {}), start=OfAllUsers()), "reads all users at once"),
+        (
+            replace(make_algorithm("multvae", {}), initialiser=OfAllUsers()),
+            "reads all users at once",
+        ),
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, str) else "",
 )

@@ -97,7 +97,7 @@ CASES["multvae+sampled"] = {
     **SMALL["multvae"],
     "likelihood": {"kind": "sampled", "negatives": 12},
     "optimiser": "lazy_adam",
-    "start": "spectral",
+    "initialiser": "spectral",
 }
 CASES["cdae+gaussian"] = {
     **SMALL["cdae"],
@@ -105,7 +105,7 @@ CASES["cdae+gaussian"] = {
     "corruption": "mask",
     "likelihood": {"kind": "gaussian", "negative_weight": 0.3},
 }
-CASES["warp+spectral"] = {**SMALL["warp"], "start": "spectral"}
+CASES["warp+spectral"] = {**SMALL["warp"], "initialiser": "spectral"}
 CASES["grals+weighted"] = {**SMALL["grals"], "unobserved_weight": 0.3, "cg_iterations": 50}
 for algorithm in ("recvae", "hvamp"):
     CASES[f"{algorithm}+pia"] = {**SMALL[algorithm], "alignment": {"kind": "pia", "weight": 0.02}}

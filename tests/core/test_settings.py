@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
+from nearfar.algorithms.algorithm import make_algorithm
 from nearfar.algorithms.ease import EASE
 from nearfar.algorithms.multvae import MultVAE
 from nearfar.algorithms.pia import PIA
 from nearfar.core import settings
+from nearfar.core.assignments import parse_assignments
 from nearfar.core.errors import SettingsError, UnknownNameError
 from nearfar.jobs.pipeline_sections import TrainSection
 from nearfar.vae.corruption.corruption import Dropout, Mask
@@ -81,7 +83,7 @@ def test_plain_and_back() -> None:
 
 
 def test_assignments_are_read_as_toml_or_text() -> None:
-    parsed = settings.parse_assignments(
+    parsed = parse_assignments(
         ["epochs=5", "alignment=pia", "alignment.weight=0.5", "corruption=mask", "beta=none",
          "decoder_hidden=[10, 20]"]
     )  # fmt: skip
@@ -97,12 +99,12 @@ def test_assignments_are_read_as_toml_or_text() -> None:
 @pytest.mark.parametrize("bad", ["epochs", "=3", ""])
 def test_an_assignment_needs_key_and_value(bad: str) -> None:
     with pytest.raises(SettingsError, match="key=value"):
-        settings.parse_assignments([bad])
+        parse_assignments([bad])
 
 
 def test_a_value_cannot_have_keys_of_its_own() -> None:
     with pytest.raises(SettingsError, match="already has a value"):
-        settings.parse_assignments(["epochs=5", "epochs.weight=1"])
+        parse_assignments(["epochs=5", "epochs.weight=1"])
 
 
 def test_merge_lays_tables_over_each_other() -> None:
@@ -172,3 +174,12 @@ def test_python_values_of_the_same_meaning_are_taken_as_the_declared_type() -> N
         settings.build(Base, {"hidden": [7, 0]})
     with pytest.raises(SettingsError, match="l2 is nan; a finite number"):
         EASE(l2=float("nan"))
+
+
+def test_an_earlier_name_is_read_and_a_constructor_refuses_it_by_todays_name() -> None:
+    expected = make_algorithm("multvae", {"initialiser": "xavier"})
+    assert make_algorithm("multvae", {"start": "xavier"}) == expected
+    with pytest.raises(SettingsError, match="start is called initialiser now, and both are given"):
+        make_algorithm("multvae", {"start": "xavier", "initialiser": "spectral"})
+    with pytest.raises(SettingsError, match="'start' is called 'initialiser' now"):
+        MultVAE(start="xavier")  # pyright: ignore[reportCallIssue]

@@ -36,5 +36,7 @@ def test_settings_that_an_older_version_did_not_have_get_the_values_it_fitted_wi
     for name in ("their.Algorithm", "unknown"):
         values = {"l2": 1.0}
         assert About.from_dict({"algorithm": name, "settings": values}).settings == values
+    multvae = About.from_dict({"algorithm": "multvae", "settings": {"start": {"kind": "xavier"}}})
+    assert multvae.settings == {"initialiser": {"kind": "xavier"}}
     written_now = About.from_dict({"algorithm": "ease", "settings": {"user_exponent": 0.25}})
     assert written_now.settings == {"user_exponent": 0.25}

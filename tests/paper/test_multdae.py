@@ -33,7 +33,7 @@ def test_multvae_without_noise_and_kl_is_multdae_to_the_bit(
         noise=False,
         beta=ConstantWeight(0.0),
         likelihood=None,
-        start=Xavier(),
+        initialiser=Xavier(),
         schedule=ConstantWeight(),
         **parts,
     )

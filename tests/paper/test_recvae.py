@@ -31,7 +31,7 @@ ALGORITHM = RecVAE(
     learning_rate=RATE,
     schedule=ConstantWeight(),
     likelihood=None,
-    start=Xavier(),
+    initialiser=Xavier(),
 )
 
 

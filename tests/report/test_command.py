@@ -9,6 +9,7 @@ import pytest
 from nearfar.algorithms.algorithm import make_algorithm, presets
 from nearfar.bundle.bundle import About, jsonable
 from nearfar.core import settings
+from nearfar.core.assignments import parse_assignments
 from nearfar.report.command import train_command
 from tests.report.cases import ALGORITHMS, EVIL_NAME, bundle
 
@@ -40,7 +41,7 @@ def test_it_gives_the_settings_back(name: str, values: dict) -> None:
         "nearfar", "train", name, "--data", "my split", "--out", "out", "--seed", "4",
     ]  # fmt: skip
     assert set(words[9::2]) <= {"--set"}
-    again = make_algorithm(name, settings.parse_assignments(words[10::2]))
+    again = make_algorithm(name, parse_assignments(words[10::2]))
     assert again == make_algorithm(name, values)
 
 
@@ -54,7 +55,7 @@ def test_only_what_differs_from_the_defaults_is_spelled_out() -> None:
     assert line is not None
     assert shlex.split(line)[6] == EVIL_NAME
     assert "epochs=5" in line
-    values = settings.parse_assignments(shlex.split(line)[10::2])
+    values = parse_assignments(shlex.split(line)[10::2])
     assert make_algorithm("multvae", values) == replace(
         ALGORITHMS[EVIL_NAME], learning_rate=about.settings["learning_rate"]
     )
@@ -65,7 +66,7 @@ def test_only_what_differs_from_the_defaults_is_spelled_out() -> None:
     [
         About("tests.report.hostile.Algorithm"),
         About("multvae", {"corruption": {"kind": "tests.report.hostile.Mask"}}),
-        About("multvae", {"start": "tests.report.hostile.Start"}),
+        About("multvae", {"initialiser": "tests.report.hostile.Start"}),
     ],
 )
 def test_nothing_that_a_bundle_names_is_imported(about: About) -> None:

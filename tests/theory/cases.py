@@ -26,7 +26,7 @@ from tests.conftest import interactions
 SMALL = {"n_latent": 4, "epochs": 6, "batch_size": 20, "learning_rate": 0.01}
 BASE = {
     **SMALL, "encoder": Base((8,)), "decoder_hidden": (8,), "beta": ConstantWeight(0.2),
-    "likelihood": None, "start": Xavier(), "schedule": ConstantWeight(),
+    "likelihood": None, "initialiser": Xavier(), "schedule": ConstantWeight(),
 }  # fmt: skip
 MODELS: dict[str, Algorithm] = {
     "plain": MultVAE(**BASE),

@@ -74,14 +74,14 @@ ENCODERS: dict[str, Encoder] = parts("encoders", Encoder)
 PRIORS: dict[str, Prior] = parts("priors", Prior)
 LIKELIHOODS: dict[str, Likelihood] = parts("likelihoods", Likelihood)
 PLAIN = MultVAE(
-    n_latent=K, encoder=ENCODERS["base"], decoder_hidden=(6,), prior=Normal(), start=Xavier(),
+    n_latent=K, encoder=ENCODERS["base"], decoder_hidden=(6,), prior=Normal(), initialiser=Xavier(),
     likelihood=LIKELIHOODS["multinomial"], alignment=PIA(weight=0.5, anchor_std=1.0),
 )  # fmt: skip
 
 
 def small(name: str, cls: type[AutoencoderAlgorithm]) -> AutoencoderAlgorithm:
     fields = {f.name: f for f in dataclasses.fields(cls)}
-    given: dict[str, Any] = {"n_latent": K, "start": Xavier(), **SMALL_SETTINGS.get(name, {})}
+    given: dict[str, Any] = {"n_latent": K, "initialiser": Xavier(), **SMALL_SETTINGS.get(name, {})}
     if "encoder" in fields:
         given["encoder"] = Base((7,))
     if "decoder_hidden" in fields:

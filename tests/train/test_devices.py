@@ -39,7 +39,7 @@ SETTINGS = {
     "multvae+published": {
         **CASES["multvae"],
         "likelihood": {"kind": "multinomial"},
-        "start": "xavier",
+        "initialiser": "xavier",
     },
     "multvae+mask": {**CASES["multvae"], "corruption": "mask"},
     "blend+multvae": {"parts": ["popularity", {"kind": "multvae", **CASES["multvae"], **FEW}]},

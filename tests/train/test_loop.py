@@ -137,7 +137,9 @@ def test_a_strong_prior_collapses_dimensions(clusters) -> None:
 def test_training_lowers_the_loss_and_beats_chance(clusters) -> None:
     interactions, validation = clusters
     run = Run()
-    algorithm = MultVAE(**SMALL, epochs=40, learning_rate=0.01, likelihood=None, start=Xavier())
+    algorithm = MultVAE(
+        **SMALL, epochs=40, learning_rate=0.01, likelihood=None, initialiser=Xavier()
+    )
     algorithm.fit(interactions, validation, run=run)
     records = run.history.records
     assert records[-1].loss < records[0].loss - 1

@@ -35,7 +35,7 @@ SAMPLED = replace(
     likelihood=Sampled(negatives=8),
     optimiser="lazy_adam",
     schedule=Cosine(epochs=5, warm_up=3),
-    start=Spectral(),
+    initialiser=Spectral(),
 )
 
 KILLED = """

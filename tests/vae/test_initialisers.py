@@ -150,7 +150,7 @@ def test_a_start_from_the_data_is_ahead_after_one_epoch(clusters) -> None:
     scores = {}
     for start in ("xavier", "spectral"):
         run = Run(seed=0)
-        settings = {"n_latent": 4, "decoder_hidden": [8], "epochs": 1, "start": start}
+        settings = {"n_latent": 4, "decoder_hidden": [8], "epochs": 1, "initialiser": start}
         make_algorithm("multvae", settings).fit(train, validation, run=run)
         scores[start] = run.history.records[0].validation["NDCG@100"]
     assert scores["spectral"] > scores["xavier"] + 0.05
@@ -160,11 +160,11 @@ def test_presets_are_settings(clusters) -> None:
     published = make_algorithm("multvae", preset("multvae", "published"))
     assert published == MultVAE(
         n_latent=200, encoder=Base((600,)), decoder_hidden=(600,), corruption=Dropout(0.5),
-        likelihood=None, start=Xavier(), beta=LinearAnneal(0.2, 40_000), epochs=200,
+        likelihood=None, initialiser=Xavier(), beta=LinearAnneal(0.2, 40_000), epochs=200,
         batch_size=500, learning_rate=1e-3, patience=0, schedule=ConstantWeight(),
     )  # fmt: skip
     fast = make_algorithm("multvae", preset("multvae", "fast"))
-    assert isinstance(fast.start, Spectral)
+    assert isinstance(fast.initialiser, Spectral)
     assert fast.epochs == fast.schedule.epochs
     with pytest.raises(UnknownNameError, match="preset of multvae 'fsat'; did you mean 'fast'"):
         preset("multvae", "fsat")

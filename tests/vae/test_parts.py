@@ -23,14 +23,14 @@ KINDS = {
     "prior": Prior,
     "corruption": Corruption,
     "likelihood": Likelihood,
-    "start": Initialiser,
+    "initialiser": Initialiser,
     "beta": Weight,
 }
 FOUND = [
     (field, name)
     for field, base in KINDS.items()
     for name in discovery.discover(base.__module__.rpartition(".")[0], base)
-    if (field, name) != ("start", "saved")  # needs a file: test_saved_initialiser.py
+    if (field, name) != ("initialiser", "saved")  # needs a file: test_saved_initialiser.py
 ]
 WITH = {("prior", "hierarchical"): {"encoder": "hierarchical"}}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -70,7 +70,7 @@ class AutoencoderAlgorithm(Algorithm):
     Args:
         n_latent: latent dimensions K.
         corruption: how the encoder's input is corrupted in training.
-        start: initialiser of the network's weights.
+        initialiser: initialiser of the network's weights.
         batch_size: users per step.
         learning_rate: learning rate of Adam.
 
@@ -79,12 +79,13 @@ class AutoencoderAlgorithm(Algorithm):
     """
 
     WEIGHTED: ClassVar[bool] = True
+    RENAMED: ClassVar[Mapping[str, str]] = {"start": "initialiser"}
     ALIGN_WEIGHT: ClassVar[float] = 1.0
     USER_NODES: ClassVar[bool] = False
 
     n_latent: LayerSize = 200
     corruption: Corruption = field(default_factory=Dropout)
-    start: Initialiser = field(default_factory=Xavier)
+    initialiser: Initialiser = field(default_factory=Xavier)
     batch_size: PositiveInt = 500
     learning_rate: PositiveFloat | None = 1e-3
 
@@ -216,7 +217,7 @@ def assemble(
     """
     architecture = algorithm.architecture(catalogue.n_items)
     network = architecture.build(torch.Generator().manual_seed(derive(seed, "weights")))
-    algorithm.start.apply(network, x, seed, add_up)
+    algorithm.initialiser.apply(network, x, seed, add_up)
     if algorithm.USER_NODES:
         network.encoder.add_user_nodes(catalogue.n_users)
     model = Autoencoder(architecture, network, catalogue.item_counts, catalogue.n_users)

@@ -44,7 +44,8 @@ class EASE(Algorithm):
 
     Source: Steck, Embarrassingly Shallow Autoencoders for Sparse Data, 2019, Eq. 8.
 
-    Differs: published without W. It is ours; 0 is EASE as published, and so are all presets.
+    Differs: the published algorithm has no W; `user_exponent` 0 is that algorithm, and all presets
+    have it.
 
     Args:
         l2: weight of the ridge penalty, in users. By default computed from the data

@@ -33,7 +33,8 @@ class EDLAE(Algorithm):
     Source: Steck, Autoencoders that don't overfit towards the Identity, 2020; the full-rank model
     with a zero diagonal.
 
-    Differs: W is ours, as in EASE; 0 is EDLAE as published, and so are all presets.
+    Differs: the published algorithm has no W; `user_exponent` 0 is that algorithm, and all presets
+    have it.
 
     Args:
         dropout: p, the probability that the denoising drops an interaction.

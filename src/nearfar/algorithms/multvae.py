@@ -21,8 +21,8 @@ from nearfar.vae.weights.linear_anneal import LinearAnneal
 from nearfar.vae.weights.weight import Weight
 
 NETWORK_SETTINGS = (
-    "n_latent", "corruption", "start", "encoder", "decoder_hidden", "decoder_units", "likelihood",
-    "beta",
+    "n_latent", "corruption", "initialiser", "encoder", "decoder_hidden", "decoder_units",
+    "likelihood", "beta",
 )  # fmt: skip
 """The settings that define a network and how much of a history it keeps."""
 
@@ -84,7 +84,7 @@ class MultVAE(Network, EvidenceBound, Training):
     ADDED: ClassVar[Mapping[str, Any]] = {"richer": None, "decoder_units": ...}
     ALIGN_WEIGHT: ClassVar[float] = 0.03
 
-    start: Initialiser = field(default_factory=Spectral)
+    initialiser: Initialiser = field(default_factory=Spectral)
     prior: Prior = field(default_factory=Normal)
     beta: Weight = field(default_factory=lambda: LinearAnneal(steps=200))
     epochs: PositiveInt | None = None

@@ -66,7 +66,7 @@ class RecVAE(Network, EvidenceBound, Training):
     decoder_hidden: LayerSizes = ()
     prior: Prior = field(default_factory=Composite)
     likelihood: Likelihood | None = field(default_factory=lambda: BySize(background=0.3))
-    start: Initialiser = field(default_factory=Spectral)
+    initialiser: Initialiser = field(default_factory=Spectral)
     beta: Weight = field(default_factory=PerInteraction)
     epochs: PositiveInt | None = None
     encoder_passes: PositiveInt = 3

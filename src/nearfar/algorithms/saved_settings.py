@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from nearfar.algorithms.algorithm import find_algorithm, names
+from nearfar.core.settings import with_todays_names
 
 
 def saved_settings(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of a saved model, with those that did not exist when it was saved.
+    """Return the settings of a saved model, with today's names and those that it was saved without.
 
     Args:
         name: the algorithm; settings of one that is not part of nearfar are left as they are.
@@ -21,4 +22,6 @@ def saved_settings(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(parts, list):
         tables = [saved_settings(str(p.get("kind")), p) for p in parts if isinstance(p, Mapping)]
         values = {**values, "parts": tables if len(tables) == len(parts) else parts}
-    return {**values, **{k: v for k, v in find_algorithm(name).EARLIER.items() if k not in values}}
+    algorithm = find_algorithm(name)
+    values = with_todays_names(algorithm, values)
+    return {**values, **{k: v for k, v in algorithm.EARLIER.items() if k not in values}}

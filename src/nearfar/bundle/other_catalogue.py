@@ -97,7 +97,9 @@ def warm_started(
     arrays[COLUMNS] = columns
     with atomic_file(path) as file:
         file.write(save({k: np.ascontiguousarray(v) for k, v in arrays.items()}))
-    return replace(cast("Any", matching), start=Saved(str(path), matching.start)), n_known
+    return replace(
+        cast("Any", matching), initialiser=Saved(str(path), matching.initialiser)
+    ), n_known
 
 
 def _differences(model: Autoencoder, algorithm: AutoencoderAlgorithm) -> list[str]:
@@ -112,6 +114,6 @@ def settings_of(bundle: Bundle) -> dict[str, Any]:
     Settings computed from the data have the values that were used.
     """
     settings = dict(bundle.about.settings)
-    while (settings.get("start") or {}).get("kind") == "saved":
-        settings["start"] = settings["start"]["before"]
+    while (settings.get("initialiser") or {}).get("kind") == "saved":
+        settings["initialiser"] = settings["initialiser"]["before"]
     return settings

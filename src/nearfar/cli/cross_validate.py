@@ -16,6 +16,7 @@ from nearfar.cli.options import DeviceOption, Level, Seed, with_options
 from nearfar.cli.output import Output
 from nearfar.cli.progress import TrainingProgress
 from nearfar.core import settings
+from nearfar.core.assignments import parse_assignments
 from nearfar.core.errors import SettingsError
 from nearfar.data.interactions import Interactions
 from nearfar.data.splits.k_fold import split_k_fold
@@ -129,7 +130,4 @@ def _make_algorithms(algorithms: Sequence[str], assignments: Sequence[str]) -> d
                 f"{algorithms[0]}.{assignment}"
             )
         values[name].append(assignment.removeprefix(f"{name}."))
-    return {
-        name: make_algorithm(name, settings.parse_assignments(texts))
-        for name, texts in values.items()
-    }
+    return {name: make_algorithm(name, parse_assignments(texts)) for name, texts in values.items()}

@@ -12,6 +12,7 @@ from nearfar.bundle.folder import load_bundle
 from nearfar.cli.options import with_options
 from nearfar.cli.output import Output
 from nearfar.core import settings
+from nearfar.core.assignments import parse_assignments
 
 
 @with_options()
@@ -43,9 +44,7 @@ def export(
     the extra onnx.
     """
     loaded = load_bundle(bundle)
-    export_format = export_bundle(
-        loaded, out, form, **settings.parse_assignments(assignments or [])
-    )
+    export_format = export_bundle(loaded, out, form, **parse_assignments(assignments or []))
     files = sorted(out.iterdir()) if out.is_dir() else [out]
     sizes = {file.name: file.stat().st_size for file in files}
     value = {

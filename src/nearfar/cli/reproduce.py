@@ -14,6 +14,7 @@ from nearfar.cli.options import DeviceOption, Level, Seed, count_or_share, with_
 from nearfar.cli.output import Output
 from nearfar.cli.progress import TrainingProgress
 from nearfar.core import settings
+from nearfar.core.assignments import parse_assignments
 from nearfar.core.errors import SettingsError
 from nearfar.data.filters import Filters
 from nearfar.evaluation.groups import parse_groups
@@ -182,7 +183,7 @@ def _overrides(config: Path | None, assignments: list[str] | None) -> dict[str, 
     """Return the settings by algorithm; those of the command line override the file's."""
     values = settings.merge(
         settings.read_toml(config) if config else {},
-        settings.parse_assignments(assignments or []),
+        parse_assignments(assignments or []),
     )
     for name, value in values.items():
         if not isinstance(value, dict):

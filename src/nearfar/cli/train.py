@@ -26,6 +26,7 @@ from nearfar.cli.options import DeviceOption, Seed, Track, with_options
 from nearfar.cli.output import Output, table
 from nearfar.cli.progress import TrainingProgress
 from nearfar.core import settings
+from nearfar.core.assignments import parse_assignments
 from nearfar.core.errors import SettingsError
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.data.splits.folder import is_split_folder, load_split
@@ -110,7 +111,7 @@ def train(
         {} if earlier_bundle is None else earlier_settings(earlier_bundle, algorithm),
         preset(algorithm, preset_name) if preset_name else {},
         settings.read_toml(config) if config else {},
-        settings.parse_assignments(assignments or []),
+        parse_assignments(assignments or []),
     )
     fitter = make_algorithm(algorithm, values)
     check_destination(out)

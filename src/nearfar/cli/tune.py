@@ -14,6 +14,7 @@ from nearfar.cli.options import DeviceOption, Seed, Track, with_options
 from nearfar.cli.output import Output
 from nearfar.cli.progress import TrainingProgress
 from nearfar.core import settings
+from nearfar.core.assignments import parse_assignments
 from nearfar.core.errors import DataError
 from nearfar.data.splits.folder import is_split_folder, load_split
 from nearfar.experiments.tuning.space import Space
@@ -98,7 +99,7 @@ def tune(
     values = settings.merge(
         preset(algorithm, preset_name) if preset_name else {},
         settings.read_toml(config) if config else {},
-        settings.parse_assignments(assignments or []),
+        parse_assignments(assignments or []),
     )
     search = TuningSearch(
         algorithm=algorithm,

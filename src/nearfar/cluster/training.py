@@ -107,13 +107,13 @@ def check_shareable(algorithm: object) -> AutoencoderAlgorithm:
         )
     if algorithm.USER_NODES:
         raise SettingsError(f"{name} has parameters of each training user; train it on one machine")
-    start: Initialiser | None = algorithm.start
-    while isinstance(start, Saved):
-        start = start.before
-    if not isinstance(start, Xavier | Spectral):
+    initialiser: Initialiser | None = algorithm.initialiser
+    while isinstance(initialiser, Saved):
+        initialiser = initialiser.before
+    if not isinstance(initialiser, Xavier | Spectral):
         raise SettingsError(
-            f"start is {discovery.name_of(type(start))}, which reads all users at once; use "
-            "spectral, xavier or saved weights instead"
+            f"initialiser is {discovery.name_of(type(initialiser))}, which reads all users at "
+            "once; use spectral, xavier or saved weights instead"
         )
     objective = algorithm.objective(TrainingCounts(np.ones(2, np.int64), 2), 0)
     for term in (weighted.term for weighted in objective.terms.values()):

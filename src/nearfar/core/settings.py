@@ -18,7 +18,7 @@ import typing
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from nearfar.core import discovery, ranges
 from nearfar.core.arguments import check_names
@@ -36,8 +36,14 @@ class Settings:
         SettingsError: a setting has the wrong type, is out of range, or contradicts another one.
     """
 
+    RENAMED: ClassVar[Mapping[str, str]] = {}
+    """Earlier names of settings -> today's. `build` accepts both, the constructor only today's."""
+
     def __new__(cls, *values: Any, **named: Any) -> Self:
         if dataclasses.is_dataclass(cls):
+            for earlier, name in cls.RENAMED.items():
+                if earlier in named:
+                    raise SettingsError(f"the setting {earlier!r} is called {name!r} now")
             check_names("setting", named, [f.name for f in dataclasses.fields(cls) if f.init])
         return super().__new__(cls)
 
@@ -74,7 +80,7 @@ def build(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
     hints = types_of(cls)
     fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # pyright: ignore[reportArgumentType]
     arguments = {}
-    for key, value in values.items():
+    for key, value in with_todays_names(cls, values).items():
         if key not in fields:
             raise UnknownNameError("setting", _join(where, key), [_join(where, f) for f in fields])
         value = _with_default_kind(fields[key], hints[key], value)
@@ -86,6 +92,19 @@ def build(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
         return cls(**arguments)
     except (TypeError, ValueError) as error:
         raise SettingsError(f"{where or discovery.name_of(cls)}: {error}") from None
+
+
+def with_todays_names(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values with the names that the class gives its settings today; see `RENAMED`.
+
+    Raises:
+        SettingsError: a setting is given by both names.
+    """
+    renamed: Mapping[str, str] = getattr(cls, "RENAMED", {})
+    for earlier, name in renamed.items():
+        if earlier in values and name in values:
+            raise SettingsError(f"{earlier} is called {name} now, and both are given; remove one")
+    return {renamed.get(key, key): value for key, value in values.items()}
 
 
 def is_required(field: dataclasses.Field[Any]) -> bool:
@@ -169,27 +188,6 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path} is not TOML: {error}") from None
 
 
-def parse_assignments(assignments: list[str]) -> dict[str, Any]:
-    """Parse `["epochs=50", "alignment.weight=1"]` to a nested mapping; values are read as TOML.
-
-    A value that is not TOML is read as text, so that `corruption=mask` needs no quotes.
-
-    Raises:
-        SettingsError: there is no "=", or a key has both a value and keys below it.
-    """
-    result: dict[str, Any] = {}
-    for assignment in assignments:
-        key, sign, text = assignment.partition("=")
-        if not sign or not key.strip():
-            raise SettingsError(f"{assignment!r} is not of the form key=value")
-        try:
-            value = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            value = None if text.strip() == "none" else text.strip()
-        _insert(result, key.strip().split("."), value, assignment)
-    return result
-
-
 def merge(base: Mapping[str, Any], *over: Mapping[str, Any]) -> dict[str, Any]:
     """Merge nested mappings; later ones win.
 
@@ -210,17 +208,6 @@ def merge(base: Mapping[str, Any], *over: Mapping[str, Any]) -> dict[str, Any]:
 
 def _same_kind(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     return "kind" not in old or new.get("kind", old["kind"]) == old["kind"]
-
-
-def _insert(tree: dict[str, Any], path: list[str], value: Any, assignment: str) -> None:
-    for part in path[:-1]:
-        subtree = tree.setdefault(part, {})
-        if isinstance(subtree, str):  # alignment=pia alignment.weight=1
-            subtree = tree[part] = {"kind": subtree}
-        if not isinstance(subtree, dict):
-            raise SettingsError(f"{assignment!r}: {part!r} already has a value")
-        tree = subtree
-    tree[path[-1]] = value
 
 
 def _join(where: str, key: str) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated
 from annotated_types import Ge, Le
 
 from nearfar.core import settings
+from nearfar.core.assignments import parse_assignments
 from nearfar.core.errors import SettingsError, UnknownNameError
 from nearfar.core.ranges import PositiveInt, Share
 from nearfar.core.settings import Settings
@@ -110,7 +111,7 @@ class Synthetic(Settings):
             SettingsError: the size or a setting is out of range.
         """
         shape, *assignments = re.split(r"[?,&]", text.strip())
-        values = settings.parse_assignments(assignments)
+        values = parse_assignments(assignments)
         sizes = _scaled(_sizes(shape), values.pop("scale", 1))
         return settings.build(cls, {**sizes, **values})
 

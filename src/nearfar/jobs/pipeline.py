@@ -151,12 +151,13 @@ def make_pipeline(values: Mapping[str, Any], folder: Path) -> Pipeline:
 def _build_algorithm(values: Mapping[str, Any], folder: Path) -> Algorithm:
     if "kind" not in values:
         raise SettingsError('[algorithm] lacks its kind, as kind = "multvae"')
-    options = {k: v for k, v in values.items() if k not in ("kind", "preset")}
-    if isinstance(options.get("start"), Mapping):
-        options["start"] = _resolve_paths(dict(options["start"]), folder)
     name = str(values["kind"])
     base = preset(name, str(values["preset"])) if "preset" in values else {}
     algorithm = find_algorithm(name)
+    options = {k: v for k, v in values.items() if k not in ("kind", "preset")}
+    options = settings.with_todays_names(algorithm, options)
+    if isinstance(options.get("initialiser"), Mapping):
+        options["initialiser"] = _resolve_paths(dict(options["initialiser"]), folder)
     known = {f.name for f in fields(algorithm)} if is_dataclass(algorithm) else set(options)
     for key in options:
         if key not in known:

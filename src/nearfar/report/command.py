@@ -11,6 +11,7 @@ from nearfar.algorithms.algorithm import make_algorithm
 from nearfar.bundle.bundle import About, jsonable
 from nearfar.bundle.folder import refuse_dotted
 from nearfar.core import settings
+from nearfar.core.assignments import parse_assignments
 from nearfar.core.errors import NearfarError
 
 PLAIN_WORDS = ("true", "false", "inf", "nan", "none")
@@ -37,7 +38,7 @@ def train_command(about: About, data: str, out: str) -> str | None:
         defaults = _plain(make_algorithm(about.algorithm, {}))
         algorithm = make_algorithm(about.algorithm, about.settings)
         assignments = _assignments(about.settings, defaults, algorithm)
-        retrained = make_algorithm(about.algorithm, settings.parse_assignments(assignments))
+        retrained = make_algorithm(about.algorithm, parse_assignments(assignments))
     except NearfarError:
         return None
     if _plain(retrained) != about.settings:
@@ -65,7 +66,7 @@ def _minimal(assignments: list[str], algorithm: str, target: Mapping[str, Any]) 
     for assignment in sorted(from_back, key=lambda a: not a.endswith("=none")):
         fewer = [other for other in needed if other != assignment]
         try:
-            retrained = make_algorithm(algorithm, settings.parse_assignments(fewer))
+            retrained = make_algorithm(algorithm, parse_assignments(fewer))
         except NearfarError:
             continue
         if _plain(retrained) == target:
@@ -98,7 +99,7 @@ def _assignments(
 
 
 def _text(value: Any) -> str:
-    """Format a value so that `settings.parse_assignments` reads it back."""
+    """Format a value so that `parse_assignments` reads it back."""
     if value is None:
         return "none"
     if isinstance(value, str) and value.isidentifier() and value.lower() not in PLAIN_WORDS:

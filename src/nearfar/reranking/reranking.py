@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.sparse import csr_array
 
 from nearfar.core import discovery, settings
+from nearfar.core.assignments import parse_assignments
 from nearfar.core.ranges import PositiveInt
 from nearfar.core.ranking import Ranking
 from nearfar.reranking.reranker import ByRelevance, ItemFacts, Pool, Reranker
@@ -99,7 +100,7 @@ def parse_reranker(text: str) -> Reranker:
     """
     name, *assignments = text.split() or [""]
     cls = discovery.find(PACKAGE, Reranker, name)
-    return settings.build(cls, settings.parse_assignments(assignments), cls.__name__.lower())
+    return settings.build(cls, parse_assignments(assignments), cls.__name__.lower())
 
 
 class ListBuilder:

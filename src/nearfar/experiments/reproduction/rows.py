@@ -86,7 +86,9 @@ def _pair(row: TableRow, label: str | None = None) -> tuple[TableRow, TableRow]:
 EASE = "EASE"
 MULTI_VAE = _pair(TableRow("Multi-VAE", "multvae", vae=True))
 SPECTRAL = _pair(
-    TableRow("Multi-VAE, spectral", "multvae", ("spectral",), {"start": "spectral"}, True, vae=True)
+    TableRow(
+        "Multi-VAE, spectral", "multvae", ("spectral",), {"initialiser": "spectral"}, True, vae=True
+    )
 )
 
 

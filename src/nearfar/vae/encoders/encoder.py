@@ -20,8 +20,8 @@ class EncoderNetwork(nn.Module, ABC):
     """A network from weighted rows to posteriors: a sparse layer, `features` and a linear head.
 
     A subclass implements `features`; all other methods have defaults. Override `n_passed` and
-    `pass_on` to support `start="spectral"`, `draw` for a flow, and the methods on user nodes for
-    CDAE. `nearfar.vae.layers` has hidden layers.
+    `pass_on` to support `initialiser="spectral"`, `draw` for a flow, and the methods on user nodes
+    for CDAE. `nearfar.vae.layers` has hidden layers.
 
     Args:
         n_items: items I.

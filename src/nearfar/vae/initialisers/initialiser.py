@@ -21,10 +21,10 @@ def alone(values: Tensor) -> Tensor:
 
 
 class Initialiser(Settings, ABC):
-    """Sets the weights of a new network before the first step; the setting `start`.
+    """Sets the weights of a new network before the first step; the setting `initialiser`.
 
     Examples:
-        >>> nf.MultVAE(start="xavier").start
+        >>> nf.MultVAE(initialiser="xavier").initialiser
         Xavier()
     """
 

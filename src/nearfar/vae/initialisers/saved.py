@@ -32,7 +32,7 @@ class Saved(Initialiser):
         before: the initialiser that is applied first.
 
     Examples:
-        >>> nf.MultVAE(start=nf.initialisers.Saved("weights.safetensors")).start.path
+        >>> nf.MultVAE(initialiser=nf.initialisers.Saved("weights.safetensors")).initialiser.path
         'weights.safetensors'
     """
 

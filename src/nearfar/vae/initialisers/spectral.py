@@ -57,7 +57,7 @@ class Spectral(Initialiser):
             describe only a few popular items.
 
     Examples:
-        >>> nf.MultVAE(start=nf.initialisers.Spectral(iterations=4)).start.iterations
+        >>> nf.MultVAE(initialiser=nf.initialisers.Spectral(iterations=4)).initialiser.iterations
         4
     """
 

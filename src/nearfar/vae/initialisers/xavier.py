@@ -17,7 +17,7 @@ class Xavier(Initialiser):
     Source: the published code of Mult-VAE (Liang et al. 2018).
 
     Examples:
-        >>> nf.MultVAE(start=nf.initialisers.Xavier()).start
+        >>> nf.MultVAE(initialiser=nf.initialisers.Xavier()).initialiser
         Xavier()
     """
 
