@@ -91,7 +91,7 @@ def default_l2(data: Statistics) -> float:
     9 m / excess^(1/4), m the interactions per user, or per item where there are more items. The
     less the data differ from chance, the higher the penalty.
 
-    Differs: not published; within 1.5% of the best validation NDCG@100 on seven data sets, for
+    Differs: not published; within 2% of the best validation NDCG@100 on seven data sets, for
     EDLAE too (docs/defaults.md).
     """
     value = DEFAULT_L2 * data.longer_side / data.excess**DEFAULT_L2_EXPONENT
