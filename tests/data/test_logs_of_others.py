@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 import nearfar as nf
@@ -214,3 +215,26 @@ def test_negative_ratings_can_be_kept_without_their_value(tmp_path: Path) -> Non
     with pytest.raises(DataError, match="without their rating with --rating-column ''"):
         nf.read_log(path)
     assert nf.read_log(path, rating="").n_events == 2
+
+
+def test_single_precision_ids_that_may_have_been_rounded_are_refused() -> None:
+    users = pl.Series("user", [2**24, 2**24 + 1], pl.Float32)
+    with pytest.raises(DataError, match="row 1: the user is 16777216"):
+        nf.read_log(pl.DataFrame({"user": users, "item": [1, 2]}))
+
+
+def test_arrays_of_fixed_length_are_lists() -> None:
+    items = pl.Series("items", [[1, 2], [2, 3]], pl.Array(pl.Int64, 2))
+    log = nf.read_log(pl.DataFrame({"user": [1, 2], "items": items}))
+    assert log.frame["item"].to_list() == [1, 2, 2, 3]
+
+
+def test_an_object_that_is_null_in_the_first_row_is_read_from_the_others(tmp_path: Path) -> None:
+    changes = [
+        {"payload": {"before": None, "after": {"user_id": 1, "item_id": n}}} for n in range(3)
+    ]
+    changes.append({"payload": {"before": {"user_id": 1, "item_id": 0}, "after": None}})
+    log = nf.read_log(lines(tmp_path, changes), drop_bad_rows=True)
+    assert log.read is not None
+    assert log.read.columns["user"] == "payload.after.user_id"
+    assert log.n_events == 3
