@@ -238,3 +238,9 @@ def test_an_object_that_is_null_in_the_first_row_is_read_from_the_others(tmp_pat
     assert log.read is not None
     assert log.read.columns["user"] == "payload.after.user_id"
     assert log.n_events == 3
+
+
+def test_the_time_of_the_event_comes_before_the_time_of_its_row(tmp_path: Path) -> None:
+    path = table(tmp_path, "user,item,created_at,ordered_at", ["1,2,2019-01-01,2024-01-01"])
+    log = nf.read_log(path)
+    assert log.frame["timestamp"][0] == datetime(2024, 1, 1, tzinfo=UTC).timestamp()
