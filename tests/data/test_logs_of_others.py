@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 import nearfar as nf
@@ -150,6 +151,12 @@ def test_short_dates_of_digits_are_remarked_on(
         ("deal_stage", "closedlost", "'deal_stage' is 'closedlost'"),
         ("thumbs", "down", "'thumbs' is 'down'"),
         ("is_bot", "1", "'is_bot' is not 0"),
+        ("is_hate", "1", "'is_hate' is not 0"),
+        ("refund_flag", "t", "'refund_flag' is 't'"),
+        ("not_interested", "yes", "'not_interested' is 'yes'"),
+        ("thumbs_down", "1", "'thumbs_down' is not 0"),
+        ("event", "mark_not_interested", "'event' is 'mark_not_interested'"),
+        ("event", "ad_shown", "'event' is 'ad_shown'"),
         ("is_test", "true", "'is_test' is 'true'"),
     ],
 )
@@ -214,3 +221,71 @@ def test_negative_ratings_can_be_kept_without_their_value(tmp_path: Path) -> Non
     with pytest.raises(DataError, match="without their rating with --rating-column ''"):
         nf.read_log(path)
     assert nf.read_log(path, rating="").n_events == 2
+
+
+@pytest.mark.parametrize(
+    "never", ["0000-00-00 00:00:00", "0001-01-01T00:00:00Z", "1970-01-01", "9999-12-31 23:59:59"]
+)
+def test_a_date_that_means_no_date_undoes_no_event(never: str, tmp_path: Path) -> None:
+    rows = [f"{n},{n % 3},{never},{never}" for n in range(5)] + ["5,1,2024-01-02,"]
+    log = nf.read_log(table(tmp_path, "user,item,cancelled_at,refund_date", rows))
+    assert log.n_events == 5
+    assert "although" not in told(log)
+
+
+def test_zeros_among_numbers_of_outcomes_are_told(tmp_path: Path) -> None:
+    rows = [f"{n},{n % 3},{n % 4}" for n in range(8)]
+    text = told(nf.read_log(table(tmp_path, "user,item,click", rows)))
+    assert "although 'click' is '0'" in text
+    assert "2 of 8 rows" in text
+
+
+def test_codes_of_states_are_told_with_advice_that_works(tmp_path: Path) -> None:
+    path = table(tmp_path, "user,item,status", [f"{n},{n % 3},{n % 2 * 6}" for n in range(8)])
+    text = told(nf.read_log(path))
+    assert "'status' has kinds of events (0 4, 6 4) that all count the same" in text
+    assert "--kind-column status --kind-weights 0=1,6=2" in text
+    log = nf.read_log(path, kind="status", kind_weights="0=1,6=2")
+    assert log.n_events == 8
+
+
+def test_the_advice_on_kinds_quotes_them_for_the_shell(tmp_path: Path) -> None:
+    path = table(tmp_path, "user,item,event", ["1,2,add to cart", "2,2,buy (web)"])
+    assert "--kind-weights 'add to cart=1,buy (web)=2'" in told(nf.read_log(path))
+
+
+def test_the_time_of_the_event_comes_before_the_time_of_its_row(tmp_path: Path) -> None:
+    path = table(tmp_path, "user,item,created_at,ordered_at", ["1,2,2019-01-01,2024-01-01"])
+    log = nf.read_log(path)
+    assert log.frame["timestamp"][0] == datetime(2024, 1, 1, tzinfo=UTC).timestamp()
+
+
+def test_single_precision_ids_that_may_have_been_rounded_are_refused() -> None:
+    users = pl.Series("user", [2**24, 2**24 + 1], pl.Float32)
+    with pytest.raises(DataError, match="row 1: the user is 16777216"):
+        nf.read_log(pl.DataFrame({"user": users, "item": [1, 2]}))
+
+
+def test_arrays_of_fixed_length_are_lists() -> None:
+    items = pl.Series("items", [[1, 2], [2, 3]], pl.Array(pl.Int64, 2))
+    log = nf.read_log(pl.DataFrame({"user": [1, 2], "items": items}))
+    assert log.frame["item"].to_list() == [1, 2, 2, 3]
+
+
+def test_a_second_line_of_a_header_is_remarked_on(tmp_path: Path) -> None:
+    rows = ["id,name,code", "u1,Ann,p1", "u2,Bob,p2"]
+    text = told(nf.read_log(table(tmp_path, "Customer,,Product", rows)))
+    assert "1 rows such as that of user 'id' and item 'code' may be lines of a header" in text
+    rows = ["u1,Ann,code", "id,Bob,p2"]
+    assert "lines of a header" not in told(nf.read_log(table(tmp_path, "Customer,,Product", rows)))
+
+
+def test_an_object_that_is_null_in_the_first_row_is_read_from_the_others(tmp_path: Path) -> None:
+    changes = [
+        {"payload": {"before": None, "after": {"user_id": 1, "item_id": n}}} for n in range(3)
+    ]
+    changes.append({"payload": {"before": {"user_id": 1, "item_id": 0}, "after": None}})
+    log = nf.read_log(lines(tmp_path, changes), drop_bad_rows=True)
+    assert log.read is not None
+    assert log.read.columns["user"] == "payload.after.user_id"
+    assert log.n_events == 3

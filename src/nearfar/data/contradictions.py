@@ -7,7 +7,7 @@ import re
 import polars as pl
 
 from nearfar.core import identity
-from nearfar.data.event_words import AMBIGUOUS_KINDS, NO, NO_EVENT_KINDS, YES
+from nearfar.data.event_words import AMBIGUOUS_KINDS, NEVER, NO, NO_EVENT_KINDS, YES
 from nearfar.tables.contradiction_columns import (
     CONTRADICTION_PREFIX,
     NO_UNDO,
@@ -21,7 +21,7 @@ from nearfar.tables.roles import OPTIONS
 NEGATIVE = r"^\s*[-\u2212]\s*[$€£¥]?\s*\d*[.,]?\d*[1-9]|^\s*\(\s*[$€£¥]?\s*\d[\d.,]*\s*\)\s*$"
 NUMBER = r"^\s*[+-]?[$€£¥]?\s*\d[\d.,]*\s*$"
 ODD_KINDS = re.compile(
-    "impression|uninstall|unsubscri|unfollow|unlik|fail|dropped|denied|expired|unpaid|onhold|"
+    "impression|shown$|displayed$|fail|dropped|denied|expired|unpaid|onhold|"
     "^draft|lost$|fraud|spam|bounce"
 )
 MOST_VALUES = 8
@@ -29,6 +29,7 @@ MOST_WORDS = 10_000
 """A column with more distinct values does not hold kinds of events."""
 LONGEST_KIND = 40
 WEIGH_KINDS = "in a log, --kind-weights leaves out the kinds that it does not name"
+REMOVE_NO_EVENTS = "if this is no event, remove these rows before reading"
 REMOVE_ROWS = "if this undoes the event, remove these rows before reading"
 
 
@@ -73,6 +74,18 @@ def count_odd_kinds(kinds: pl.Series, report: ReadReport) -> None:
     odd = [k for k in distinct if len(k) <= LONGEST_KIND and _is_odd(plain_name(k))]
     for kind, n in kinds.filter(kinds.is_in(odd)).value_counts(sort=True).head(MOST_VALUES).rows():
         report.contradictions[f"{kinds.name!r} is {kind!r} ({WEIGH_KINDS})"] += n
+
+
+def count_noes(outcomes: pl.Series, report: ReadReport) -> None:
+    """Count rows that count although their outcome is 0 or no, in a column of more than yes and no.
+
+    Args:
+        outcomes: the outcomes of the rows that count.
+        report: its `contradictions` are updated.
+    """
+    noes = outcomes.filter(outcomes.str.to_lowercase().is_in(list(NO)))
+    for value, n in noes.value_counts(sort=True).rows():
+        report.contradictions[f"{outcomes.name!r} is {value!r} ({REMOVE_NO_EVENTS})"] += n
 
 
 def _is_odd(plain_kind: str) -> bool:
@@ -124,7 +137,7 @@ def _undone(name: str, values: pl.Series) -> dict[str, int]:
     words = values.str.to_lowercase()
     undone = values.filter(~(identity.missing_words(words) | words.is_in(list(NO))))
     is_number = undone.str.contains(NUMBER)
-    is_zero = undone.str.contains(r"^[\s$€£¥+0.,-]*$")
+    is_zero = undone.str.contains(NEVER)
     n_numbers = int((is_number & ~is_zero).sum())
     texts = undone.filter(~is_number & ~is_zero)
     messages = {f"{name!r} is not 0 ({REMOVE_ROWS})": n_numbers} if n_numbers else {}

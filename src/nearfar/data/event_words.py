@@ -1,4 +1,4 @@
-"""Words for events that are no interactions (shown, refunded, removed), and for yes and no."""
+"""Words for events that are no interactions (shown, refunded, removed), for yes, no and never."""
 
 from __future__ import annotations
 
@@ -43,3 +43,8 @@ NO = frozenset((
     "falsch", "faux", "falso", "onwaar", "fałsz", "falskt", "falsk", "usant", "ложь",
     "nein", "non", "não", "nao", "nee", "nej", "nie", "hayır", "нет", "否", "いいえ", "아니요",
 ))  # fmt: skip
+NEVER = (
+    r"(?i)^(?:[\s$€£¥+0.,:-]*|(?:0000-00-00|0001-01-01|1899-12-3[01]|1900-01-0[01]|1970-01-01|"
+    r"9999-12-31)(?:[\st].*)?)$"
+)
+"""Matches zeros, and the dates that databases and spreadsheets write for no date."""

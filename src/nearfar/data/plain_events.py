@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 
 import polars as pl
 
 from nearfar.core import identity
 from nearfar.core.errors import SchemaError
-from nearfar.data.contradictions import MOST_WORDS, count_contradictions, count_odd_kinds
-from nearfar.data.event_words import NO, NO_EVENT_KINDS, NO_EVENT_WORDS, YES
+from nearfar.data.contradictions import (
+    MOST_WORDS,
+    count_contradictions,
+    count_noes,
+    count_odd_kinds,
+)
+from nearfar.data.event_words import NEVER, NO, NO_EVENT_KINDS, NO_EVENT_WORDS, YES
 from nearfar.data.weighting import KindReader
 from nearfar.tables.columns import Columns
 from nearfar.tables.contradiction_columns import CONTRADICTION_PREFIX
 from nearfar.tables.names import KINDS, STATUSES, plain_name, words
 from nearfar.tables.report import ReadReport
-from nearfar.tables.roles import OPTIONS
+from nearfar.tables.roles import KIND_ROLE, OPTIONS
 
 KIND_WORDS = frozenset({"type", *STATUSES, *KINDS})
 """Names of columns that often hold other words than kinds; their kinds are not remarked on."""
@@ -57,7 +63,7 @@ class PlainEvents:
         self._counts: dict[str, dict[str, int]] = {"kind": {}, "status": {}}
         self._left_out: dict[str, None] = {}
         self._undone_words: dict[str, None] = {}
-        self._ignored: set[str] = set()
+        self._ignored: dict[str, str] = {}
         self._is_yes_or_no: bool | None = None
 
     @property
@@ -83,6 +89,7 @@ class PlainEvents:
         no_event: pl.Series | None = None
         undone: list[pl.Series] = []
         kinds: list[pl.Series] = []
+        noes: list[pl.Series] = []
         masks = {
             "kind": self._no_event_kind,
             "status": self._no_event_kind,
@@ -93,17 +100,21 @@ class PlainEvents:
             if role not in rows.columns:
                 continue
             mask = None if role in self._ignored else mask_of(rows[role], no_event)
-            column = self._report.columns.get(role, role)
+            column = self._ignored.get(role, self._report.columns.get(role, role))
             if role in UNDONE_ROLES and role not in self._ignored:
                 undone.append(rows[role].rename(CONTRADICTION_PREFIX + column))
             elif role in self._counts and role not in self._ignored:
                 kinds.append(rows[role].rename(column))
+            elif role == "outcome" and role in self._ignored:
+                noes.append(rows[role].rename(column))
             rows = rows.drop(role)
             if mask is not None:
                 no_event = mask if no_event is None else no_event | mask
         count_contradictions(pl.DataFrame(undone), no_event, self._report)
         for values in kinds:
             count_odd_kinds(values if no_event is None else values.filter(~no_event), self._report)
+        for values in noes:
+            count_noes(values if no_event is None else values.filter(~no_event), self._report)
         return rows, no_event
 
     def check(self, name: str) -> None:
@@ -114,13 +125,18 @@ class PlainEvents:
         if (
             column is not None
             and 1 < len(kinds) <= MAX_KINDS
-            and plain_name(column) not in KIND_WORDS
+            and (plain_name(column) not in KIND_WORDS or all(map(str.isdigit, kinds)))
         ):
             counts = ", ".join(f"{kind} {n:,}" for kind, n in list(self.kinds.items())[:8])
+            weights = f"{kinds[0]}=1,{kinds[1]}=2"
+            option = setting = ""
+            if plain_name(column) not in KIND_ROLE.names:
+                option = f"--kind-column {shlex.quote(column)} "
+                setting = f"kind = {column!r}, "
             self._report.remarks.append(
                 f"{column!r} has kinds of events ({counts}) that all count the same; set their "
-                f"weights with --kind-weights {kinds[0]}=1,{kinds[1]}=2 (in settings: "
-                f'kind_weights = "{kinds[0]}=1,{kinds[1]}=2")'
+                f"weights with {option}--kind-weights {shlex.quote(weights)} (in settings: "
+                f'{setting}kind_weights = "{weights}")'
             )
 
     def _remark_on_orders(self) -> None:
@@ -196,7 +212,8 @@ class PlainEvents:
             self._ignore(outcomes.name, "")
             return None
         if plain_name(column).endswith("at"):
-            undone = ~(identity.missing_words(words).fill_null(True) | words.is_in(list(NO)))
+            missing = identity.missing_words(words).fill_null(True)
+            undone = ~(missing | words.is_in(list(NO)) | words.str.contains(NEVER))
         else:
             undone = words.is_in(list(YES)) | _is_no_event_word(words)
         undone = undone.fill_null(False)
@@ -213,8 +230,8 @@ class PlainEvents:
                 f"column {column!r} is set as the {role}, but has {problem}; name another column, "
                 f"or none with {OPTIONS[role]} '' (in Python and in settings: {role}='')"
             )
-        self._ignored.add(role)
         column = self._report.columns.pop(role, None)
+        self._ignored[role] = column or role
         if column is not None:
             self._report.unused_columns.append(column)
 

@@ -6,16 +6,27 @@ import time
 from datetime import UTC, datetime
 
 import numpy as np
+import polars as pl
 
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.events import Log
 from nearfar.data.filters import Filters, remark_on_robots
 from nearfar.data.id_remarks import remark_on_shared, remark_on_totals, remarks_on_ids
+from nearfar.tables.names import words
+from nearfar.tables.roles import HISTORY_ROLES
 
 FEW = 20
 A_DAY = 86_400
 EARLY = datetime(1995, 1, 1, tzinfo=UTC)
 """No log of the web is older."""
+HEADER_WORDS = frozenset(
+    (
+        *words("id code key number no nr name text string str varchar char object int integer"),
+        *words("bigint int64 int32 long uuid"),
+        *(name for role in HISTORY_ROLES for name in role.names),
+    )
+)
+"""Words for a column or its type, in the form of `plain_name`."""
 
 
 def remarks_on(log: Log, filters: Filters) -> list[str]:
@@ -35,6 +46,7 @@ def remarks_on(log: Log, filters: Filters) -> list[str]:
         remark_on_shared("item", log.item_ids, popularity),
         _total_lines("user", log.user_ids, counts),
         _total_lines("item", log.item_ids, popularity),
+        _header_lines(log),
         *remarks_on_ids("user", log.user_ids.ids),
         *remarks_on_ids("item", log.item_ids.ids),
         _single_events("user", log),
@@ -48,6 +60,24 @@ def remarks_on(log: Log, filters: Filters) -> list[str]:
 
 def _total_lines(role: str, ids: Vocabulary, counts: np.ndarray) -> str:
     return remark_on_totals(role, ids.ids, lambda totals: int(counts[ids.index(totals)].sum()))
+
+
+def _header_lines(log: Log) -> str:
+    """Return a remark on rows whose user and item are both words for a column or its type."""
+    rows = log.events.select("user", "item")
+    for role, ids in (("user", log.user_ids.ids), ("item", log.item_ids.ids)):
+        if ids.dtype != pl.String:
+            return ""
+        plain = ids.str.to_lowercase().str.replace_all(r"[\W_]", "")
+        at = plain.is_in(list(HEADER_WORDS)).arg_true()
+        rows = rows.filter(pl.col(role).is_in(at.implode()))
+    if not rows.height:
+        return ""
+    user, item = log.user_ids.ids[rows["user"][0]], log.item_ids.ids[rows["item"][0]]
+    return (
+        f"{rows.height:,} rows such as that of user {user!r} and item {item!r} may be lines of a "
+        "header; if so, remove them, because they count as interactions"
+    )
 
 
 def _single_events(role: str, log: Log) -> str:

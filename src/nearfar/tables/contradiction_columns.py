@@ -13,7 +13,9 @@ CONTRADICTION_PREFIX = "contradiction: "
 
 UNDO_STEMS = re.compile(
     "return|refund|cancel|void|delet|remov|dislik|skip|reject|declin|chargeback|abandon|retour|"
-    "storn|erstatt|devol|reembols|anula|annul|rimbors|zwrot|iade|возврат|отмен|退货|退款|取消|返品"
+    "storn|erstatt|devol|reembols|anula|annul|rimbors|zwrot|iade|возврат|отмен|退货|退款|取消|返品|"
+    "unlike|unliking|unfollow|unsubscri|uninstall|downvot|thumbs?down|notinterest|dismiss|"
+    "^(?:is|was|has)?(?:hate|hated|hidden|ignored|blocked|bounced|negative)$"
 )
 NO_UNDO = re.compile("returning|returnvisit|able|policy|avoid|voided?by|deadline|revolu|until")
 """Parts of names that match `UNDO_STEMS` but are not about undone events ("returning_visitor")."""

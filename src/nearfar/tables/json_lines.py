@@ -97,7 +97,7 @@ class JsonLinesTable(TableReader):
         for row in self._first_objects(sample):
             for key, value in row.items():
                 dtypes[key] = _common_type(dtypes.get(key), _type(value))
-        self.schema = {key: dtype or pl.String() for key, dtype in dtypes.items()}
+        self.schema = {key: _settled(dtype or pl.String()) for key, dtype in dtypes.items()}
         self.columns = list(self.schema)
 
     def blocks(
@@ -218,9 +218,12 @@ EXPECTED = (
 
 
 def _type(value: object) -> pl.DataType | None:
-    """Return the type of a JSON value, with text for its innermost values; None for null."""
+    """Return the type of a JSON value, with text for its innermost values; None for null.
+
+    The type of a null inside an object is Null, so that a later row can have an object there.
+    """
     if isinstance(value, dict):
-        fields = {key: _type(inner) or pl.String() for key, inner in value.items()}
+        fields = {key: _type(inner) or pl.Null() for key, inner in value.items()}
         return pl.Struct(fields) if fields else None
     if isinstance(value, list):
         dtype: pl.DataType | None = None
@@ -234,16 +237,29 @@ def _common_type(first: pl.DataType | None, second: pl.DataType | None) -> pl.Da
     """Return a type for values of both types; text if there is no other."""
     if first is None or second is None or first == second:
         return first if second is None else second
+    if first == pl.Null:
+        return second
+    if second == pl.Null:
+        return first
     if isinstance(first, pl.Struct) and isinstance(second, pl.Struct):
         fields: dict[str, pl.DataType] = {}
         for field in (*first.fields, *second.fields):
             dtype = _common_type(fields.get(field.name), field.dtype)  # pyright: ignore[reportArgumentType]
-            fields[field.name] = dtype or pl.String()
+            fields[field.name] = dtype or pl.Null()
         return pl.Struct(fields)
     if isinstance(first, pl.List) and isinstance(second, pl.List):
         inner = _common_type(first.inner, second.inner)  # pyright: ignore[reportArgumentType]
         return pl.List(inner or pl.String())
     return pl.String()
+
+
+def _settled(dtype: pl.DataType) -> pl.DataType:
+    """Return a type with text for the values that are null in all rows."""
+    if isinstance(dtype, pl.Struct):
+        return pl.Struct({f.name: _settled(f.dtype) for f in dtype.fields})  # pyright: ignore[reportArgumentType]
+    if isinstance(dtype, pl.List):
+        return pl.List(_settled(dtype.inner))  # pyright: ignore[reportArgumentType]
+    return pl.String() if dtype == pl.Null else dtype
 
 
 def _lines(block: bytes) -> list[bytes]:

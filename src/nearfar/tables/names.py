@@ -81,7 +81,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "timestamp": (
         *("timestamp", "timestamps", "ts", "time", "datetime", "timestampms", "timems", "date"),
         *("unixtime", "epoch"),
-        *("eventtime", "eventtimestamp", "eventdate", "createdat", "occurredat", "ratedat"),
+        *("eventtime", "eventtimestamp", "eventdate", "occurredat", "ratedat"),
         *("unixreviewtime", "unixtimestamp", "reviewtime", "reviewdate", "when", "tstamp"),
         *("orderedat", "orderdate", "ordertime", "purchasedat", "purchasedate", "purchasetime"),
         *("viewedat", "watchedat", "watchdate", "playedat", "listenedat", "clickedat", "boughtat"),
@@ -89,6 +89,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         *("happenedat", "addedat", "loggedat", "checkintime", "checkedinat", "utctime"),
         *("utctimestamp", "clicktimestamp", "viewtimestamp", "transactiontimestamp"),
         *("transactiondt", "orderdt", "purchasedt", "eventdt"),
+        "createdat",  # when a row was written, so the names of the event itself come first
     ),
     "weight": (
         *("weight", "count", "plays", "playcount", "nplays", "listens", "listencount"),

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
+import polars.selectors as cs
 from polars.exceptions import PolarsError
 
 from nearfar.core.errors import DataError, SchemaError
@@ -107,6 +108,7 @@ class NestedTable(DerivedTable):
         for frame, _ in self.table.blocks(list(roots)):
             n_rows += frame.height
             if lists:
+                frame = frame.with_columns(cs.array().arr.to_list())
                 empty = frame[lists[0]].list.len().fill_null(0) == 0
                 n_empty += int(empty.sum())
                 frame = self._exploded(frame.filter(~empty), lists)

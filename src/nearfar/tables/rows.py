@@ -207,7 +207,7 @@ class RowReader:
             values = values.cast(pl.Float64)
             missing = values.is_nan().fill_null(True)
             if dtype == pl.Float32:
-                numbers = _null_where(values.abs() > LARGEST_EXACT_FLOAT32, numbers)
+                numbers = _null_where(values.abs() >= LARGEST_EXACT_FLOAT32, numbers)
             bad = numbers.is_null() & ~missing
             if n_ids := len(numbers) - numbers.null_count():
                 self._report.converted[f"{role.name} ids changed from floats to integers"] += n_ids
