@@ -67,7 +67,7 @@ def test_the_demo_on_real_data(tmp_path: Path, monkeypatch, capsys) -> None:
         pytest.skip(f"MovieLens-100K cannot be fetched here: {error}")
     short = {
         "Popularity": Popularity(),
-        "EASE": EASE(l2=200.0),
+        "EASE": EASE(l2=200.0, user_exponent=0),
         demo.PLAIN: MultVAE(epochs=2, batch_size=100),
         demo.ALIGNED: MultVAE(epochs=2, batch_size=100, alignment=PIA()),
     }
