@@ -39,6 +39,11 @@ DESK = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
 MILLISECONDS = 1000 * PATIENCE
 """A limit for what must happen some time; only a failure reaches it."""
+PATIENT = f"""
+const timeout = AbortSignal.timeout.bind(AbortSignal);
+AbortSignal.timeout = (milliseconds) => timeout(Math.max(milliseconds, {MILLISECONDS}));
+"""
+"""Raises the page's own limit of 15 s for a request, which a busy machine exceeds."""
 REFUSED = re.compile("Failed to load resource")
 
 HOSTILE = (
@@ -118,6 +123,7 @@ class Opened:
 
     def __init__(self, browser: Any, url: str, path: str = "", **context: Any) -> None:
         self.context = browser.new_context(viewport=context.pop("viewport", DESK), **context)
+        self.context.add_init_script(PATIENT)
         self.page = self.context.new_page()
         self.page.set_default_timeout(MILLISECONDS)
         self.url = url
