@@ -182,7 +182,7 @@ def test_text_ids_are_walked_by_code_point():
     assert ours(log, 3) == transcribed(table_of_text, 3, 98765, 0.2)
 
 
-@pytest.mark.skipif(not (SHARED / "ml-1m.zip").exists(), reason="MovieLens-1M is not at hand")
+@pytest.mark.skipif(not (SHARED / "ml-1m.zip").exists(), reason="MovieLens-1M is not available")
 class TestMovieLens1M:
     def test_counts(self):
         log = read_log(SHARED / "ml-1m.zip", filters=Filters(min_rating=4, min_user=5))
@@ -195,7 +195,7 @@ class TestMovieLens1M:
         assert ours(log, 600) == transcribed(events, 600, 98765, 0.2)
 
 
-@pytest.mark.skipif(not (SHARED / "gowalla.zip").exists(), reason="Gowalla is not at hand")
+@pytest.mark.skipif(not (SHARED / "gowalla.zip").exists(), reason="Gowalla is not available")
 def test_gowalla_counts():
     train, test = read_parts(SHARED / "gowalla.zip")
     split = split_given(train, test, validation_share=0)

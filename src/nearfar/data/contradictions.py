@@ -76,15 +76,15 @@ def count_odd_kinds(kinds: pl.Series, report: ReadReport) -> None:
         report.contradictions[f"{kinds.name!r} is {kind!r} ({WEIGH_KINDS})"] += n
 
 
-def count_noes(outcomes: pl.Series, report: ReadReport) -> None:
+def count_negative_outcomes(outcomes: pl.Series, report: ReadReport) -> None:
     """Count rows that count although their outcome is 0 or no, in a column of more than yes and no.
 
     Args:
         outcomes: the outcomes of the rows that count.
         report: its `contradictions` are updated.
     """
-    noes = outcomes.filter(outcomes.str.to_lowercase().is_in(list(NO)))
-    for value, n in noes.value_counts(sort=True).rows():
+    negative = outcomes.filter(outcomes.str.to_lowercase().is_in(list(NO)))
+    for value, n in negative.value_counts(sort=True).rows():
         report.contradictions[f"{outcomes.name!r} is {value!r} ({REMOVE_NO_EVENTS})"] += n
 
 
@@ -137,9 +137,9 @@ def _undone(name: str, values: pl.Series) -> dict[str, int]:
     words = values.str.to_lowercase()
     undone = values.filter(~(identity.missing_words(words) | words.is_in(list(NO))))
     is_number = undone.str.contains(NUMBER)
-    is_zero = undone.str.contains(NEVER)
-    n_numbers = int((is_number & ~is_zero).sum())
-    texts = undone.filter(~is_number & ~is_zero)
+    is_never = undone.str.contains(NEVER)
+    n_numbers = int((is_number & ~is_never).sum())
+    texts = undone.filter(~is_number & ~is_never)
     messages = {f"{name!r} is not 0 ({REMOVE_ROWS})": n_numbers} if n_numbers else {}
     if len(texts):
         distinct = texts.unique(maintain_order=True)

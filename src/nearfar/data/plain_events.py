@@ -12,7 +12,7 @@ from nearfar.core.errors import SchemaError
 from nearfar.data.contradictions import (
     MOST_WORDS,
     count_contradictions,
-    count_noes,
+    count_negative_outcomes,
     count_odd_kinds,
 )
 from nearfar.data.event_words import NEVER, NO, NO_EVENT_KINDS, NO_EVENT_WORDS, YES
@@ -88,8 +88,7 @@ class PlainEvents:
         """
         no_event: pl.Series | None = None
         undone: list[pl.Series] = []
-        kinds: list[pl.Series] = []
-        noes: list[pl.Series] = []
+        remarked: list[tuple[Callable[[pl.Series, ReadReport], None], pl.Series]] = []
         masks = {
             "kind": self._no_event_kind,
             "status": self._no_event_kind,
@@ -104,17 +103,16 @@ class PlainEvents:
             if role in UNDONE_ROLES and role not in self._ignored:
                 undone.append(rows[role].rename(CONTRADICTION_PREFIX + column))
             elif role in self._counts and role not in self._ignored:
-                kinds.append(rows[role].rename(column))
+                remarked.append((count_odd_kinds, rows[role].rename(column)))
             elif role == "outcome" and role in self._ignored:
-                noes.append(rows[role].rename(column))
+                remarked.append((count_negative_outcomes, rows[role].rename(column)))
             rows = rows.drop(role)
             if mask is not None:
                 no_event = mask if no_event is None else no_event | mask
         count_contradictions(pl.DataFrame(undone), no_event, self._report)
-        for values in kinds:
-            count_odd_kinds(values if no_event is None else values.filter(~no_event), self._report)
-        for values in noes:
-            count_noes(values if no_event is None else values.filter(~no_event), self._report)
+        for count, values in remarked:
+            counting_values = values if no_event is None else values.filter(~no_event)
+            count(counting_values, self._report)
         return rows, no_event
 
     def check(self, name: str) -> None:

@@ -71,8 +71,8 @@ def _header_lines(log: Log) -> str:
         plain = ids.str.to_lowercase().str.replace_all(r"[\W_]", "")
         at = plain.is_in(list(HEADER_WORDS)).arg_true()
         rows = rows.filter(pl.col(role).is_in(at.implode()))
-    if not rows.height:
-        return ""
+        if not rows.height:
+            return ""
     user, item = log.user_ids.ids[rows["user"][0]], log.item_ids.ids[rows["item"][0]]
     return (
         f"{rows.height:,} rows such as that of user {user!r} and item {item!r} may be lines of a "
