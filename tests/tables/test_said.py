@@ -253,9 +253,3 @@ def test_years_of_two_digits_are_read_by_their_form(tmp_path: Path) -> None:
     path = written(tmp_path, "a.csv", "user,item,date\n1,2,5/13/24\n")
     options = ReadOptions(rules=RowRules(time_format="%m/%d/%y"))
     assert nf.read_log(path, options=options).events["timestamp"].to_list() == [1715558400]
-
-
-def test_json_over_several_lines_is_named(tmp_path: Path) -> None:
-    text = json.dumps({"data": [{"user": 1, "item": 2}]}, indent=1)
-    with pytest.raises(DataError, match="the first object spans several lines"):
-        nf.read_log(written(tmp_path, "a.json", text))

@@ -66,13 +66,13 @@ def test_json_lines_are_a_table(name: str, block_bytes: int, tmp_path: Path) -> 
     ("lines", "message"),
     [
         ('{"user": 1, "item": 2}\n{"user": 1, \n', "row 2: not JSON"),
-        ("[[1, 2]]\n", "row 1: this is a list; a JSON object per line"),
+        ("[[1, 2]]\n", "row 1: this is a list; JSON objects were expected"),
         (
             '{"user": 7, "item": 2}\n{"user": {"id": 8}, "item": 2}\n',
             "row 2: 'user' has several values",
         ),
         ('{"user": 1, "item": 2}\n{"item": 2}\n', "row 2: the user is missing"),
-        ('{"user": 1, "item": 2} {"user": 3, "item": 2}\n', "row 1: not JSON"),
+        ('{"user": 1, "item": 2}\n{"user": 3} {"user": 3, "item": 2}\n', "row 2: not JSON"),
         ('{"who": 1, "what": 2}\n', "no column known as the user and no column known as the item"),
     ],
 )

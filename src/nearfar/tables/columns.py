@@ -81,8 +81,12 @@ def resolve(
             f"{where} has the column {duplicates[0]!r} more than once; rename one of them"
             + ", or, if the first line is not a header, set --no-header" * of_text
         )
-    found = [c for c in present if c.startswith("_source.")]  # other "_" columns describe the hit
-    named_by_search = [c for c in present if found and c.startswith("_") and c not in found]
+    hits = {c.partition("_source.")[0] for c in present if re.search(r"(?:^|\.)_source\.", c)}
+    named_by_search = [  # other "_" columns describe the hit
+        c
+        for c in present
+        if any(c.startswith(hit + "_") and not c.startswith(hit + "_source.") for hit in hits)
+    ]
     result: dict[str, str] = {}
     for role in roles:
         column = given.get(role.name)

@@ -62,18 +62,15 @@ def contradiction_type(name: str) -> str:
     return "amount" if amount else ""
 
 
-def contradiction_roles(
-    columns: Sequence[str], used: Collection[str], listed: Collection[str]
-) -> dict[Role, str]:
+def contradiction_roles(columns: Sequence[str], used: Collection[str]) -> dict[Role, str]:
     """Return a role for each column of a table that may contradict its rows, with the column.
 
     Args:
-        columns: all columns of the table.
+        columns: the columns of the table.
         used: columns that already have a role; skipped.
-        listed: columns of lists that are expanded into rows; skipped.
     """
     contradicting = [
         c for c in columns
-        if c not in used and c not in listed and columns.count(c) == 1 and contradiction_type(c)
+        if c not in used and columns.count(c) == 1 and contradiction_type(c)
     ]  # fmt: skip
     return {Role(CONTRADICTION_PREFIX + column, "hint", ()): column for column in contradicting}

@@ -11,7 +11,7 @@ from nearfar.core.errors import DataError, EmptyDataError, SchemaError
 from nearfar.tables.columnar import COLUMNAR
 from nearfar.tables.columns import AmbiguousColumnError, resolve
 from nearfar.tables.item_lists import ItemListsError
-from nearfar.tables.json_lines import JSON_LINES, json_files_of_rows
+from nearfar.tables.json_files import JSON_LINES, json_files_of_one_object, json_files_of_rows
 from nearfar.tables.names import plain_name
 from nearfar.tables.partitions import partitioned
 from nearfar.tables.raw import SAMPLE_BYTES, RawFiles
@@ -172,14 +172,14 @@ def _stem(name: str) -> str:
 def files_of_tables(files: RawFiles) -> list[str]:
     """Return the files whose names say that they are tables, and .json files of rows, sorted.
 
-    If no file has a suffix of tables, return .data files, else the files without a suffix, as parts
-    often are.
+    If there are none, return .json files that hold a table in one object, else .data files, else
+    the files without a suffix, as parts often are.
     """
     names = sorted(
         {n for kind in (TEXT, COLUMNAR, JSON_LINES) for n in files.find_all(kind)}
         | set(json_files_of_rows(files))
     )
-    names = names or sorted(files.find_all(r".*\.data"))
+    names = names or json_files_of_one_object(files) or sorted(files.find_all(r".*\.data"))
     return names or [n for n in files.names if "." not in PurePosixPath(n).name]
 
 

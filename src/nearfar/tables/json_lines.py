@@ -1,73 +1,47 @@
-"""Read JSON lines in blocks, or one JSON array of objects, into columns of text."""
+"""Read JSON lines in blocks, or other JSON objects at once, into columns of text."""
 
 from __future__ import annotations
 
+import contextlib
 import io
+import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 
 import polars as pl
 from polars.exceptions import PolarsError
 
 from nearfar.core.errors import DataError
 from nearfar.tables.json_checks import JsonChecks, late_keys, names_of, strict_decoder, strict_loads
-from nearfar.tables.nested import refuse_nested
-from nearfar.tables.raw import BLOCK_BYTES, COMPRESSED, MAX_LINE_BYTES, RawFiles
+from nearfar.tables.json_layouts import RepeatedKeyError, rows_of
+from nearfar.tables.nested import places, refuse_nested
+from nearfar.tables.raw import BLOCK_BYTES, MAX_LINE_BYTES, SAMPLE_BYTES, RawFiles
 from nearfar.tables.reader import Numbers, TableReader
 
-JSON_LINES = r".*\.(?:jsonl|ndjson)"
-ARRAY_OF_OBJECTS = re.compile(rb"\s*\[\s*\{\s*[\"}]")
+BETWEEN = re.compile(r"[\s,]*")
 MOST_KEYS = 20
 
 
-def holds_json(files: RawFiles, name: str, encoding: str | None = None) -> bool:
-    """Return whether a file has a JSON name, or begins like an object or an array of objects."""
-    if re.fullmatch(rf"(?:{JSON_LINES}|.*\.json){COMPRESSED}", name, re.IGNORECASE):
-        return True
-    return files.sample(name, encoding).lstrip()[:1] == b"{" or _is_array(files, name, encoding)
-
-
-def json_files_of_rows(files: RawFiles) -> list[str]:
-    """Return the .json files that hold rows: JSON lines, or an array of objects.
-
-    A file with one object, such as manifest.json or package.json, is included only if a file of
-    several rows has the same keys, so that it is a part with one row.
-    """
-    names: list[str] = []
-    single_objects: dict[str, frozenset[str]] = {}
-    keys_of_rows: set[frozenset[str]] = set()
-    for name in files.find_all(r".*\.json"):
-        try:
-            sample = files.sample(name).lstrip()
-        except DataError:
-            continue
-        if ARRAY_OF_OBJECTS.match(sample):
-            names.append(name)
-            continue
-        lines = _lines(sample)
-        try:
-            row = strict_loads(lines[0])
-        except ValueError:
-            continue
-        if not isinstance(row, dict):
-            continue
-        if len(lines) == 1:
-            single_objects[name] = frozenset(row)
-        elif lines[1].lstrip().startswith(b"{"):
-            names.append(name)
-            keys_of_rows.add(frozenset(row))
-    names += [name for name, keys in single_objects.items() if keys in keys_of_rows]
-    return sorted(names)
-
-
-def _is_array(files: RawFiles, name: str, encoding: str | None) -> bool:
-    """Return whether a file begins like an array of objects."""
-    return ARRAY_OF_OBJECTS.match(files.sample(name, encoding)) is not None
+def _has_an_object_per_line(files: RawFiles, name: str, encoding: str | None) -> bool:
+    """Return whether the first line is a whole value, and there are others."""
+    samples = files.blocks(name, size=SAMPLE_BYTES, encoding=encoding)
+    lines = [line for block in islice(samples, 2) for line in lines_of(block)]
+    if len(lines) < 2 or lines[0].lstrip().startswith(b"["):
+        return False
+    try:
+        strict_loads(lines[0])
+    except ValueError:
+        return False
+    return True
 
 
 class JsonLinesTable(TableReader):
     """A JSON file, whose columns are the keys of the objects in its first bytes.
+
+    It holds an object per line, an array of objects, or objects that span lines, such as one object
+    with lists of all orders. Only JSON lines are read in blocks.
 
     Values become text, so that the rules for CSV files recognise ids, numbers and times. Null and
     an absent key are missing values.
@@ -77,12 +51,15 @@ class JsonLinesTable(TableReader):
         encoding: the encoding of the file; None for UTF-8.
         block_bytes: about how many bytes are parsed at a time.
 
+    Attributes:
+        holds_rows: whether there are several rows, or lists to make rows of; False for an object
+            such as a manifest.
+
     Raises:
         EmptyDataError: the file is empty.
         DataError: the file's start is not JSON objects.
     """
 
-    kind = "a JSON lines"
     typed = False
 
     def __init__(
@@ -92,13 +69,22 @@ class JsonLinesTable(TableReader):
         self._files, self._name = files, name
         self._encoding, self._block_bytes = encoding, block_bytes
         sample = files.sample(name, encoding)
-        self._is_array = sample.lstrip().startswith(b"[")
+        self._has_lines = _has_an_object_per_line(files, name, encoding)
+        self.kind = "a JSON lines" if self._has_lines else "a JSON"
         dtypes: dict[str, pl.DataType | None] = {}
-        for row in self._first_objects(sample):
+        rows = self._first_objects(sample)
+        for row in rows:
             for key, value in row.items():
                 dtypes[key] = _common_type(dtypes.get(key), _type(value))
         self.schema = {key: _settled(dtype or pl.String()) for key, dtype in dtypes.items()}
+        self._narrowed: Mapping[str, pl.DataType] = {}
         self.columns = list(self.schema)
+        lists = any(place.n_lists for place in places(self.schema).values())
+        self.holds_rows = lists or len(rows) > 1
+
+    def narrow(self, schema: Mapping[str, pl.DataType]) -> None:
+        """Parse only these parts of columns of objects and lists."""
+        self._narrowed = schema
 
     def blocks(
         self, selected: Sequence[str], numbers: Numbers | None = None
@@ -106,15 +92,15 @@ class JsonLinesTable(TableReader):
         first = 1
         unread_keys: Counter[str] = Counter()
         known = names_of(self.schema)
-        schema = {column: self.schema[column] for column in selected}
+        schema = {column: self._narrowed.get(column, self.schema[column]) for column in selected}
         needed = {c: dtype for c, dtype in schema.items() if c not in self.lenient}
         checks = JsonChecks(self.where, needed, [c for c in needed if c not in (numbers or {})])
         for block in self._json_blocks():
-            lines = None if self._is_array else _lines(block)
+            lines = lines_of(block) if self._has_lines else None
             n_lines = None if lines is None else len(lines)
             if n_lines == 0:
                 continue
-            parse = pl.read_json if self._is_array else pl.read_ndjson
+            parse = pl.read_ndjson if self._has_lines else pl.read_json
             try:
                 frame = parse(io.BytesIO(block), schema=schema)
             except PolarsError as error:
@@ -136,58 +122,65 @@ class JsonLinesTable(TableReader):
             ]
 
     def _json_blocks(self) -> Iterator[bytes]:
-        """Yield lines in blocks, or the whole array at once."""
-        size = MAX_LINE_BYTES if self._is_array else self._block_bytes
-        blocks = self._files.blocks(self._name, size=size, encoding=self._encoding)
-        if not self._is_array:
-            yield from blocks
-            return
-        parts = [next(blocks)]
-        parts += blocks
-        yield b"".join(parts)
+        """Yield lines in blocks, or the array of all objects at once."""
+        if self._has_lines:
+            yield from self._files.blocks(
+                self._name, size=self._block_bytes, encoding=self._encoding
+            )
+        else:
+            yield self._array()
+
+    def _array(self) -> bytes:
+        """Return the array of all rows."""
+        blocks = self._files.blocks(self._name, size=MAX_LINE_BYTES, encoding=self._encoding)
+        text = b"".join(blocks)
+        if text.lstrip().startswith(b"["):
+            return text
+        objects = [span for _, span in self._objects(text)]
+        if len(objects) == 1:
+            try:
+                table = rows_of(objects[0])
+            except RepeatedKeyError as error:
+                raise DataError(f"{self.where}: {error}; write each key once") from None
+            if table is not None:
+                rows, layout = table
+                self.kind = f"a JSON ({layout})"
+                return json.dumps(rows).encode()
+        return b"[" + b",".join(objects) + b"]"
 
     def _first_objects(self, sample: bytes) -> list[dict[str, object]]:
-        """Return the objects in the file's first bytes."""
-        if not self._is_array:
+        """Return the objects in the file's first bytes, at least one."""
+        if self._has_lines:
             end = sample.rfind(b"\n") + 1 or len(sample)
-            return [self._object(line, n) for n, line in enumerate(_lines(sample[:end]), 1)]
+            return [self._object(line, n) for n, line in enumerate(lines_of(sample[:end]), 1)]
         rows: list[dict[str, object]] = []
-        objects = self._array_objects(sample)
-        while True:
-            try:
-                rows.append(next(objects))
-            except StopIteration:
-                return rows
-            except DataError:
-                # The sample may end inside an object.
-                if not rows:
-                    raise
-                return rows
+        # The sample may end inside an object.
+        with contextlib.suppress(DataError):
+            rows += (row for row, _ in self._objects(sample))
+        return rows if len(rows) > 1 else [row for row, _ in self._objects(self._array())]
 
-    def _array_objects(self, text: bytes) -> Iterator[dict[str, object]]:
-        """Yield the objects of an array; an error names the row."""
-        array = text.decode("utf-8", errors="replace").lstrip()
-        decoder, at, row = strict_decoder(), 1, 1
-        while (start := re.compile(r"[\s,]*").match(array, at)) and array[
-            start.end() : start.end() + 1
-        ] not in "]":
+    def _objects(self, text: bytes) -> Iterator[tuple[dict[str, object], bytes]]:
+        """Yield the objects of an array, or one after another, and their JSON; errors name rows."""
+        decoded = text.decode("utf-8", errors="replace").strip()
+        is_array = decoded.startswith("[")
+        decoder, at, row = strict_decoder(), int(is_array), 1
+        while start := BETWEEN.match(decoded, at):
+            at = start.end()
+            if at == len(decoded) or (is_array and decoded[at] == "]"):
+                return
             try:
-                value, at = decoder.raw_decode(array, start.end())
+                value, end = decoder.raw_decode(decoded, at)
             except ValueError as error:
                 raise DataError(
                     f"{self.where}, row {row}: not JSON ({error}); {EXPECTED}"
                 ) from None
-            yield self._checked(value, row)
-            row += 1
+            yield self._checked(value, row), decoded[at:end].encode()
+            at, row = end, row + 1
 
     def _object(self, line: bytes, row: int) -> dict[str, object]:
         try:
             value = strict_loads(line)
         except ValueError as error:
-            if row == 1 and line.strip() == b"{":
-                raise DataError(
-                    f"{self.where}: the first object spans several lines; {EXPECTED}"
-                ) from None
             raise DataError(f"{self.where}, row {row}: not JSON ({error}); {EXPECTED}") from None
         return self._checked(value, row)
 
@@ -200,20 +193,20 @@ class JsonLinesTable(TableReader):
 
     def _unreadable(self, block: bytes, first: int, reason: str) -> DataError:
         try:
-            if self._is_array:
-                for _ in self._array_objects(block):
-                    pass
-            else:
-                for row, line in enumerate(_lines(block), first):
+            if self._has_lines:
+                for row, line in enumerate(lines_of(block), first):
                     self._object(line, row)
+            else:
+                for _ in self._objects(block):
+                    pass
         except DataError as error:
             return error
         return DataError(f"{self.where}, rows from {first}: {reason}; {EXPECTED}")
 
 
 EXPECTED = (
-    'a JSON object per line was expected, such as {"user": 7, "item": 3}, or one array of such '
-    "objects"
+    'JSON objects were expected, such as {"user": 7, "item": 3}, one per line, in an array or one '
+    "after another"
 )
 
 
@@ -262,5 +255,5 @@ def _settled(dtype: pl.DataType) -> pl.DataType:
     return pl.String() if dtype == pl.Null else dtype
 
 
-def _lines(block: bytes) -> list[bytes]:
+def lines_of(block: bytes) -> list[bytes]:
     return [line for line in block.split(b"\n") if line.strip()]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -17,25 +18,47 @@ NESTED = r"^\s*[\[{]"
 Schema = Mapping[str, pl.DataType]
 
 
+TYPE_KEYS = frozenset(
+    {"S", "N", "BOOL", "L", "M", "SS", "NS", "string", "long", "int", "double", "float"}
+    | {"stringValue", "integerValue", "doubleValue", "booleanValue", "timestampValue"}
+    | {"referenceValue", "arrayValue", "mapValue"}
+)
+"""Keys for types in exports of DynamoDB and Firestore and in Avro's JSON: {"S": "u1"}."""
+
+
 @dataclass(frozen=True)
 class Place:
     """The place of a flat column's values in the nested table.
 
     Attributes:
-        root: the column of the nested table.
-        keys: the keys of the nested objects, outermost first.
-        listed: whether the root column holds lists.
+        levels: the keys to the first list or to the values, from the column of the nested table;
+            then, for each list, the keys from one of its entries to the next list or to the values.
     """
 
-    root: str
-    keys: tuple[str, ...] = ()
-    listed: bool = False
+    levels: tuple[tuple[str, ...], ...]
 
     @property
-    def values(self) -> pl.Expr:
-        """The expression of the values, after lists became rows."""
-        expression = pl.col(self.root)
-        for key in self.keys:
+    def root(self) -> str:
+        """The column of the nested table."""
+        return self.levels[0][0]
+
+    @property
+    def n_lists(self) -> int:
+        """The number of lists, one inside another, on the way to the values."""
+        return len(self.levels) - 1
+
+    def column(self, depth: int) -> str:
+        """Return a name for a level's lists, or for the values if `depth` is the number of lists.
+
+        Lists that several places share have the same name.
+        """
+        return "\0".join(key for keys in self.levels[: depth + 1] for key in keys)
+
+    def values(self, depth: int) -> pl.Expr:
+        """Return the expression of a level's lists or values, in the rows of the list around it."""
+        keys = self.levels[depth][1:] if depth == 0 else self.levels[depth]
+        expression = pl.col(self.root if depth == 0 else self.column(depth - 1))
+        for key in keys:
             expression = expression.struct.field(key)
         return expression
 
@@ -43,26 +66,52 @@ class Place:
 def places(schema: Schema) -> dict[str, Place]:
     """Return the places of a table's flat columns, by name.
 
-    A column's name is its path ("properties.product_id"), without the keys for types in MongoDB's
-    exports ({"$oid": ...}).
+    A column's name is its path ("properties.product_id"), without keys for types, such as those in
+    MongoDB's exports ({"$oid": ...}).
     """
     by_name: dict[str, Place] = {}
     for root, kind in schema.items():
-        listed = isinstance(kind, pl.List | pl.Array)
-        inner = kind.inner if isinstance(kind, pl.List | pl.Array) else kind
-        for keys in _paths(inner):
-            name = ".".join([root, *(key for key in keys if not key.startswith("$"))])
-            by_name.setdefault(name, Place(root, keys, listed))
+        for path, (first, *later) in _paths(kind):
+            name = ".".join([root, *path])
+            by_name.setdefault(name, Place(((root, *first), *later)))
     return by_name
 
 
-def _paths(kind: object) -> Iterator[tuple[str, ...]]:
+def _paths(kind: object) -> Iterator[tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]]:
+    """Yield the paths in a type: the keys for its name, and all keys between its lists."""
+    if isinstance(kind, pl.List | pl.Array):
+        for name, levels in _paths(kind.inner):
+            yield name, ((), *levels)
+    elif isinstance(kind, pl.Struct):
+        for field in kind.fields:
+            is_type = field.name.startswith("$") or field.name in TYPE_KEYS
+            own_name = () if is_type and len(kind.fields) == 1 else (field.name,)
+            for name, (first, *later) in _paths(field.dtype):
+                yield (*own_name, *name), ((field.name, *first), *later)
+    else:
+        yield (), ((),)
+
+
+def narrowed(schema: Schema, needed: Collection[Place]) -> dict[str, pl.DataType]:
+    """Return the types of the needed columns, with the needed parts of objects only."""
+    paths: dict[str, set[tuple[str, ...]]] = {}
+    for place in needed:
+        path = tuple(key for keys in place.levels for key in keys)
+        paths.setdefault(place.root, set()).add(path[1:])
+    return {root: _narrowed(schema[root], of_root) for root, of_root in paths.items()}
+
+
+def _narrowed(kind: pl.DataType, paths: Collection[tuple[str, ...]]) -> pl.DataType:
+    if isinstance(kind, pl.List):
+        return pl.List(_narrowed(kind.inner, paths))  # pyright: ignore[reportArgumentType]
     if not isinstance(kind, pl.Struct):
-        yield ()
-        return
-    for field in kind.fields:  # pyright: ignore[reportAttributeAccessIssue]
-        for path in _paths(field.dtype):
-            yield (field.name, *path)
+        return kind
+    later: dict[str, list[tuple[str, ...]]] = {}
+    for first, *rest in paths:
+        later.setdefault(first, []).append(tuple(rest))
+    return pl.Struct(
+        {f.name: _narrowed(f.dtype, later[f.name]) for f in kind.fields if f.name in later}  # pyright: ignore[reportArgumentType]
+    )
 
 
 def is_nested(schema: Schema) -> bool:
@@ -81,16 +130,15 @@ class NestedTable(DerivedTable):
     """
 
     def __init__(self, table: TableReader, schema: Schema) -> None:
+        self._schema = schema
         self._places = places(schema)
         super().__init__(table, list(self._places))
-        self.listed = [name for name, place in self._places.items() if place.listed]
+        self.lists = {name: p.levels[:-1] for name, p in self._places.items() if p.n_lists}
         self._remarks: list[str] = []
 
     def tolerate(self, columns: Collection[str]) -> None:
         """Allow values of any type in columns."""
         self.lenient = frozenset(columns)
-        places = (self._places.get(column) for column in columns)
-        self.table.tolerate({place.root for place in places if place is not None})
 
     @property
     def remarks(self) -> Sequence[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -101,37 +149,64 @@ class NestedTable(DerivedTable):
         self, selected: Sequence[str], numbers: Numbers | None = None
     ) -> Iterator[tuple[pl.DataFrame, int]]:
         places = {name: self._places[name] for name in selected}
-        roots = dict.fromkeys(place.root for place in places.values())
-        lists = list(dict.fromkeys(place.root for place in places.values() if place.listed))
-        n_rows = n_empty = 0
-        n_entries = 0
-        for frame, _ in self.table.blocks(list(roots)):
+        needed = {place.root for name, place in places.items() if name not in self.lenient}
+        self.table.tolerate({place.root for place in places.values()} - needed)
+        self.table.narrow(narrowed(self._schema, places.values()))
+        n_rows = n_entries = 0
+        n_empty: Counter[str] = Counter()
+        for frame, _ in self.table.blocks(list(dict.fromkeys(p.root for p in places.values()))):
             n_rows += frame.height
-            if lists:
-                frame = frame.with_columns(cs.array().arr.to_list())
-                empty = frame[lists[0]].list.len().fill_null(0) == 0
-                n_empty += int(empty.sum())
-                frame = self._exploded(frame.filter(~empty), lists)
-            values = frame.select(place.values.alias(name) for name, place in places.items())
+            values = self._flat(frame, places, n_empty)
             if not self.typed:
                 refuse_nested(values.drop(self.lenient, strict=False), n_entries + 1, self.where)
             yield values, n_entries + 1
-            n_entries += frame.height
-        if lists:
+            n_entries += values.height
+        if n_lists := max(place.n_lists for place in places.values()):
+            innermost = {p.column(n_lists - 1): 0 for p in places.values() if p.n_lists == n_lists}
+            verb = "holds" if len(innermost) == 1 else "hold"
+            rows = "1 row is" if n_rows == 1 else f"{n_rows:,} rows are"
             self._remarks.append(
-                f"{lists[0]!r} holds lists: {n_rows:,} rows are read as {n_entries:,} events"
+                f"{_listed(innermost)} {verb} lists: {rows} read as {n_entries:,} events"
             )
-        if n_empty:
-            self._remarks.append(f"left out: {n_empty:,} rows whose {lists[0]!r} is empty")
+        self._remarks += [
+            f"left out: {n:,} rows whose {_listed([column])} is empty"
+            for column, n in n_empty.items()
+            if n
+        ]
+
+    def _flat(
+        self, frame: pl.DataFrame, places: Mapping[str, Place], n_empty: Counter[str]
+    ) -> pl.DataFrame:
+        """Return the values of the places, with a row per entry of the innermost lists."""
+        for depth in range(max(place.n_lists for place in places.values()) + 1):
+            columns = {
+                place.column(depth): place.values(depth)
+                if depth <= place.n_lists
+                else pl.col(place.column(place.n_lists))
+                for place in places.values()
+            }
+            frame = frame.select(values.alias(name) for name, values in columns.items())
+            lists = [p.column(depth) for p in places.values() if depth < p.n_lists]
+            if lists:
+                lists = list(dict.fromkeys(lists))
+                frame = frame.with_columns(cs.array().arr.to_list())
+                empty = frame[lists[0]].list.len().fill_null(0) == 0
+                n_empty[lists[0]] += int(empty.sum())
+                frame = self._exploded(frame.filter(~empty), lists)
+        return frame.select(pl.col(p.column(p.n_lists)).alias(name) for name, p in places.items())
 
     def _exploded(self, frame: pl.DataFrame, lists: list[str]) -> pl.DataFrame:
         try:
             return frame.explode(lists)
         except PolarsError:
             raise DataError(
-                f"{self.where}: the lists in {' and '.join(map(repr, lists))} do not have the same "
+                f"{self.where}: the lists in {_listed(lists)} do not have the same "
                 "length in every row; write one row per event"
             ) from None
+
+
+def _listed(columns: Iterable[str]) -> str:
+    return " and ".join(repr(column.replace("\0", ".")) for column in columns)
 
 
 def refuse_nested(frame: pl.DataFrame, first_row: int, where: str) -> None:

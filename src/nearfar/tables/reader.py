@@ -10,6 +10,8 @@ import polars as pl
 
 BATCH_ROWS = 2_000_000
 Numbers = Mapping[str, type[pl.DataType]]
+Lists = tuple[tuple[str, ...], ...]
+"""Lists, one inside another: for each, the keys to it from the table or the list around it."""
 
 
 class TableReader(ABC):
@@ -23,7 +25,8 @@ class TableReader(ABC):
         typed: whether columns have types, so that text stays text.
         decimal_comma: whether "4,5" may be a number.
         remarks: remarks on the table, after its blocks were read.
-        listed: columns of lists, which are flattened to rows.
+        lists: the lists around the values of a column, outermost first, which are flattened to
+            rows; columns outside of lists are left out.
         lenient: columns that may hold values of any type.
         converted: the number of changed values by the change, after the blocks were read.
     """
@@ -34,7 +37,7 @@ class TableReader(ABC):
     layout: str = ""
     typed: bool = True
     decimal_comma: bool = False
-    listed: Collection[str] = ()
+    lists: Mapping[str, Lists] = MappingProxyType({})
     remarks: Sequence[str] = ()
     converted: Mapping[str, int] = MappingProxyType({})
 
@@ -43,6 +46,19 @@ class TableReader(ABC):
     def tolerate(self, columns: Collection[str]) -> None:
         """Allow values of any type in columns; those that no rule reads are missing."""
         self.lenient = frozenset(columns)
+
+    def is_around(self, column: str, other: str) -> bool:
+        """Return whether another column's lists include all of a column's, and more of them."""
+        lists, others = self.lists.get(column, ()), self.lists.get(other, ())
+        return lists == others[: len(lists)] and len(lists) < len(others)
+
+    def narrow(self, schema: Mapping[str, pl.DataType]) -> None:
+        """Read only these parts of columns of objects and lists, if the format can do so.
+
+        Args:
+            schema: the types with these parts only, by column.
+        """
+        return
 
     @abstractmethod
     def blocks(
@@ -71,7 +87,7 @@ class DerivedTable(TableReader):
     def __init__(self, table: TableReader, columns: Sequence[str]) -> None:
         self.kind, self.where, self.layout = table.kind, table.where, table.layout
         self.typed, self.decimal_comma = table.typed, table.decimal_comma
-        self.listed = table.listed
+        self.lists = table.lists
         self.table = table
         self.columns = list(columns)
 

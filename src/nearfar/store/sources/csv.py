@@ -14,7 +14,7 @@ from nearfar.tables.clock import TimeUnit
 from nearfar.tables.columnar import OTHER_COLUMNAR
 from nearfar.tables.columns import Columns
 from nearfar.tables.dialect import Quoting, TextOptions
-from nearfar.tables.json_lines import JSON_LINES
+from nearfar.tables.json_files import JSON_LINES
 from nearfar.tables.partitions import partitioned
 from nearfar.tables.raw import BLOCK_BYTES, COMPRESSED, RawFiles
 from nearfar.tables.table import TEXT, ReadOptions

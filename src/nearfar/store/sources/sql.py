@@ -90,7 +90,7 @@ class SQLEvents(EventSource):
         with _connected(Url(self.url)) as connection:
             names = _column_names(connection, events := self._events())
             roles = rows.roles(names, where)
-            against = contradiction_roles(names, set(roles.values()), ())
+            against = contradiction_roles(names, roles.values())
             roles |= {role.name: column for role, column in against.items()}
             chunks = self._fetch(connection, events, roles, rows)
             rows.add(_QueryResult(where, names, roles, chunks))
