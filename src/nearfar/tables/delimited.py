@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Protocol
 
 import numpy as np
 import polars as pl
@@ -21,29 +20,11 @@ from nearfar.core.errors import DataError
 from nearfar.tables.dialect import ALIGNED, Dialect
 from nearfar.tables.quotes import NEWLINE, Quotes
 from nearfar.tables.raw import BLOCK_BYTES, MAX_LINE_BYTES
+from nearfar.tables.reader import TextFiles
 
 CSV_ROWS = 50_000
 OVERFLOW = "overflow"
 """The column of cells beyond the file's columns."""
-
-
-class TextFiles(Protocol):
-    """The interface of text files, read in blocks of whole rows; `RawFiles` has it."""
-
-    def where(self, name: str) -> str:
-        """Return the file's name in messages."""
-        ...
-
-    def blocks(
-        self,
-        name: str,
-        *,
-        size: int,
-        encoding: str | None,
-        row_end: Callable[[bytes], int],
-    ) -> Iterator[bytes]:
-        """Yield the text in blocks of about `size` bytes."""
-        ...
 
 
 def read_blocks(

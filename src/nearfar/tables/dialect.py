@@ -14,7 +14,7 @@ from nearfar.core.identity import INVISIBLE
 from nearfar.tables.comments import SIGNS, is_number, read_comments, without_sign
 from nearfar.tables.item_lists import refuse_item_lists
 from nearfar.tables.names import RARER, SYNONYMS, plain_name
-from nearfar.tables.raw import RawFiles
+from nearfar.tables.reader import TextFiles
 
 SEPARATORS = "\t,;|\x01"
 RARE_SEPARATORS = ("::", " ")
@@ -86,6 +86,7 @@ class Dialect:
         encoding: the encoding of the file; None for UTF-8, or UTF-16 after its byte order mark.
         skipped_bytes: the number of bytes before the first line ("sep=;" of spreadsheets, a title).
         n_skipped: the number of nonblank lines before the header.
+        row_names: whether rows begin with their number, which has no name in the header.
     """
 
     separator: str = ","
@@ -94,14 +95,16 @@ class Dialect:
     encoding: str | None = None
     skipped_bytes: int = 0
     n_skipped: int = 0
+    row_names: bool = False
 
     def __str__(self) -> str:
         parts = [f"separated by {NAMES.get(self.separator, repr(self.separator))}"]
         parts += ["" if self.header else "no header", self.encoding or ""]
+        parts += ["a number before each row"] if self.row_names else []
         return ", ".join(filter(None, parts))
 
 
-def sniff(files: RawFiles, name: str, options: TextOptions) -> tuple[Dialect, list[str]]:
+def sniff(files: TextFiles, name: str, options: TextOptions) -> tuple[Dialect, list[str]]:
     """Infer the dialect of a text file and the names of its columns.
 
     Without a header the columns are named column_1, column_2, ...
@@ -154,7 +157,31 @@ def sniff(files: RawFiles, name: str, options: TextOptions) -> tuple[Dialect, li
         header = not all(is_number(c) for c in cells)
     columns = cells if header else [f"column_{i + 1}" for i in range(len(cells))]
     dialect = Dialect(separator, quoted, header, options.encoding, skipped)
+    if header and _have_row_names(lines, dialect, len(columns)):
+        dialect, columns = replace(dialect, row_names=True), ["", *columns]
     return replace(dialect, n_skipped=sum(bool(line.strip()) for line in preamble)), columns
+
+
+def _have_row_names(lines: Sequence[str], dialect: Dialect, n_columns: int) -> bool:
+    """Return whether rows have a cell more than the header, and the first counts them, as R does.
+
+    Args:
+        lines: the header and the first rows.
+        dialect: how they are split into cells.
+        n_columns: the number of cells of the header.
+    """
+    try:
+        rows = [
+            _cells([line], dialect.separator, dialect.quoted, "")
+            for line in lines[1:SNIFFED_LINES]
+            if line.strip()
+        ]
+    except DataError:  # a cell spans lines
+        return False
+    if len(rows) < 3 or not all(len(row) == n_columns + 1 and row[-1] for row in rows):
+        return False
+    numbers = [row[0] for row in rows]
+    return any(numbers == [str(at + first) for at in range(len(rows))] for first in (0, 1))
 
 
 def _n_title_lines(lines: Sequence[str], separator: str | None, header: bool | None) -> int | None:

@@ -1,10 +1,11 @@
-"""The interface of a table: named columns, read in blocks of rows."""
+"""The interfaces of text files and of a table: named columns, read in blocks of rows."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
+from typing import Protocol
 
 import polars as pl
 
@@ -12,6 +13,29 @@ BATCH_ROWS = 2_000_000
 Numbers = Mapping[str, type[pl.DataType]]
 Lists = tuple[tuple[str, ...], ...]
 """Lists, one inside another: for each, the keys to it from the table or the list around it."""
+
+
+class TextFiles(Protocol):
+    """The interface of text files, read in blocks of whole rows; `RawFiles` has it."""
+
+    def sample(self, name: str, encoding: str | None = None) -> bytes:
+        """Return the first lines of a text file."""
+        ...
+
+    def where(self, name: str) -> str:
+        """Return the file's name in messages."""
+        ...
+
+    def blocks(
+        self,
+        name: str,
+        *,
+        size: int = ...,
+        encoding: str | None = None,
+        row_end: Callable[[bytes], int] = ...,
+    ) -> Iterator[bytes]:
+        """Yield the text in blocks of about `size` bytes."""
+        ...
 
 
 class TableReader(ABC):

@@ -19,6 +19,7 @@ from nearfar.tables.lists import ListCells
 from nearfar.tables.moments import with_joined_times
 from nearfar.tables.names import SESSIONS, plain_name
 from nearfar.tables.nested import unnested
+from nearfar.tables.printed import PrintedTable
 from nearfar.tables.raw import BLOCK_BYTES, RawFiles
 from nearfar.tables.reader import BATCH_ROWS, Numbers, OneTimeTable, TableReader
 from nearfar.tables.report import ReadReport
@@ -116,7 +117,13 @@ def open_table(
     if holds_json(files, name, options.text.encoding):
         json = JsonLinesTable(files, name, options.text.encoding, options.block_bytes)
         return json if nested else unnested(json, json.schema)
-    return TextTable.sniffed(files, name, options.text, options.block_bytes)
+    printed = None
+    if options.text.separator is None and options.text.header is not False:
+        printed = PrintedTable.found(files, name, options.text.encoding)
+    table = TextTable.sniffed(printed or files, name, options.text, options.block_bytes)
+    if printed is not None:
+        table.layout = "printed with ruled lines"
+    return table
 
 
 def _only_table(files: RawFiles, requested: str | None) -> str:

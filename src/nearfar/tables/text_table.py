@@ -10,8 +10,7 @@ import polars as pl
 from nearfar.core.errors import DataError
 from nearfar.tables.delimited import read_blocks
 from nearfar.tables.dialect import Dialect, TextOptions, sniff
-from nearfar.tables.raw import RawFiles
-from nearfar.tables.reader import Numbers, TableReader
+from nearfar.tables.reader import Numbers, TableReader, TextFiles
 from nearfar.tables.second_table import SecondHeader, remark_on_gaps
 
 
@@ -29,7 +28,7 @@ class TextTable(TableReader):
 
     def __init__(
         self,
-        files: RawFiles,
+        files: TextFiles,
         name: str,
         columns: list[str],
         dialect: Dialect,
@@ -42,7 +41,7 @@ class TextTable(TableReader):
 
     @classmethod
     def sniffed(
-        cls, files: RawFiles, name: str, options: TextOptions, block_bytes: int
+        cls, files: TextFiles, name: str, options: TextOptions, block_bytes: int
     ) -> TextTable:
         """Return the table of a file whose columns and dialect are inferred from its start."""
         dialect, columns = sniff(files, name, options)
