@@ -187,7 +187,7 @@ def test_a_plain_model_behind_a_token(browser: Any, tmp_path: Path) -> None:
         expect(page.locator(".map, button.title")).to_have_count(0)
         expect(page.locator("#models")).to_be_hidden()
         expect(page.locator("#surprise")).to_be_disabled()
-        expect(page.locator("#surprise-told")).to_contain_text("cannot tell how alike")
+        expect(page.locator("#surprise-message")).to_contain_text("cannot tell how alike")
         pick(page, "harbour")
         settled(page)
         assert page.url == f"{program.url}/?item=100&item=102"
@@ -203,11 +203,11 @@ def test_a_link_may_name_what_is_not_served_here(browser: Any, served: Program) 
         assert picked(page) == ["Night Train (1991)", "Item nothing"]
         assert page.locator(".card h2").all_text_contents() == ["pia"]
         expect(page.locator("#models")).to_contain_text("Not served here: gone")
-        expect(page.locator(".body .told")).to_contain_text("does not know 1 of your picks")
+        expect(page.locator(".body .message")).to_contain_text("does not know 1 of your picks")
         assert page.locator("#surprise").input_value() == "0"
         opened.check()
         page.goto(f"{served.url}/?item=nothing")
         settled(page)
-        expect(page.locator(".body .told").first).to_contain_text("knows none of your picks")
+        expect(page.locator(".body .message").first).to_contain_text("knows none of your picks")
         opened.accessible()
         opened.check()

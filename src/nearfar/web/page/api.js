@@ -65,15 +65,15 @@ async function reach(path, body, signal) {
 }
 
 async function refusal(answer) {
-  let told = {};
+  let problem = {};
   try {
-    told = await answer.json();
+    problem = await answer.json();
   } catch {
     // Something between the page and the service answered, in a form of its own.
   }
-  const title = told.title || answer.statusText || `Error ${answer.status}`;
-  const detail = told.detail || "The answer was none of the service's own.";
-  const more = { requestId: told.request_id, status: answer.status };
+  const title = problem.title || answer.statusText || `Error ${answer.status}`;
+  const detail = problem.detail || "The answer was none of the service's own.";
+  const more = { requestId: problem.request_id, status: answer.status };
   if (answer.status === 401) {
     hooks.token();
     return new ServiceError("token", "A token is needed", detail, more);

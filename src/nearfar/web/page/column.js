@@ -21,12 +21,12 @@ export class Column {
     this.asking = null;
     this.id = `column-${place}`;
     this.heading = el("h2", { id: `${this.id}-name`, tabindex: "-1" }, info.name);
-    this.told = el("p", { class: "told", id: `${this.id}-told` });
+    this.message = el("p", { class: "message", id: `${this.id}-message` });
     this.list = el("ol", { class: "recommended", "aria-labelledby": `${this.id}-name` });
     this.state = el("div", { class: "state" });
     this.maps = info.map || info.item_map ? new Maps(info, this.id, does) : null;
     const about = [kindOf(info), qualityOf(info)].filter(Boolean).join(" · ");
-    this.body = el("div", { class: "body" }, this.told, this.state, this.list);
+    this.body = el("div", { class: "body" }, this.message, this.state, this.list);
     this.element = el(
       "section",
       { class: `card accent-${place}`, "aria-labelledby": `${this.id}-name` },
@@ -78,7 +78,7 @@ export class Column {
   empty() {
     this.found = null;
     this.body.removeAttribute("aria-busy");
-    this.told.textContent = "";
+    this.message.textContent = "";
     this.list.replaceChildren();
     this.state.replaceChildren(
       el(
@@ -94,7 +94,7 @@ export class Column {
     this.body.setAttribute("aria-busy", "true");
     if (this.found) return;
     this.state.replaceChildren();
-    this.told.textContent = "Loading …";
+    this.message.textContent = "Loading …";
     this.list.replaceChildren(...skeleton(K));
   }
 
@@ -102,7 +102,7 @@ export class Column {
     this.body.removeAttribute("aria-busy");
     if (error.kind === "offline" && this.found) return;
     this.found = null;
-    this.told.textContent = "";
+    this.message.textContent = "";
     this.list.replaceChildren();
     this.state.replaceChildren(trouble(error, () => this.does.again(this)));
   }
@@ -115,7 +115,7 @@ export class Column {
     if (source === "popular") parts.push(`This model knows none of your picks. ${sentence(reason)}`);
     else if (unknown.length) parts.push(`This model does not know ${unknown.length} of your picks.`);
     if (!recommendations.length) parts.push("Nothing is left to recommend.");
-    this.told.textContent = parts.join(" ");
+    this.message.textContent = parts.join(" ");
     const lengths = shares(this.info, source, recommendations.map((each) => each.score));
     const rows = recommendations.map((each, at) => this.row(each, lengths[at], source));
     keepingFocus(this.list, () => this.list.replaceChildren(...rows), this.heading);
@@ -187,12 +187,12 @@ export class Column {
 function because(carriers) {
   if (!carriers) return null;
   if (!carriers.length) return el("p", { class: "why" }, "No one of your picks carries it");
-  const told = carriers.flatMap((each, at) => [
+  const message = carriers.flatMap((each, at) => [
     at ? ", " : "",
     el("b", {}, label(each)),
     carriers.length > 1 ? ` ${Math.round(100 * each.share)}%` : "",
   ]);
-  return el("p", { class: "why" }, "Because of ", ...told);
+  return el("p", { class: "why" }, "Because of ", ...message);
 }
 
 /** "Placed by Action, War", for a new item. */

@@ -61,7 +61,7 @@ export function keepingFocus(box, change, fallback) {
 
 let waiting = [];
 
-/** Tells screen readers; what comes in one moment is told as one. */
+/** Sends a text to screen readers; texts of one moment are joined. */
 export function announce(text) {
   if (!waiting.length) {
     setTimeout(() => {

@@ -84,11 +84,11 @@ export class ItemMap {
     const rows = items.map((each, index) => ({ ...each, index }));
     const groupsOf = Array.from({ length: COLOURS + 1 }, () => []);
     rows.forEach((each) => groupsOf[this.colour(each)].push(each));
-    const told = (each) =>
+    const message = (each) =>
       asWords([label(each), each.group, each.new ? NEW : null].filter(Boolean).join(" · "));
     const trace = (each, more) => ({
       x: each.map((one) => one.x), y: each.map((one) => one.y), type: "scatter",
-      customdata: each.map((one) => one.index), hovertext: each.map(told),
+      customdata: each.map((one) => one.index), hovertext: each.map(message),
       hovertemplate: "%{hovertext}<extra></extra>", ...more,
     });
     const size = items.length > MANY ? 5 : 7;
@@ -141,17 +141,17 @@ export class ItemMap {
     const unseen = this.items.length - picks.length;
     const [latest] = picks;
     const fresh = this.figure.content.items.filter((each) => !this.items.includes(idOf(each)));
-    let told = "Pick something, or one of the most popular items:";
+    let message = "Pick something, or one of the most popular items:";
     if (latest) {
       const far = (each) => Math.hypot(each.x - latest.x, each.y - latest.y);
       fresh.sort((a, b) => far(a) - far(b));
-      told = `Nearest to ${label(latest)} on the map:`;
+      message = `Nearest to ${label(latest)} on the map:`;
     } else if (unseen) {
-      told = "None of your picks is on the map; the most popular items are:";
+      message = "None of your picks is on the map; the most popular items are:";
     }
-    if (latest && unseen) told = `${unseen} of your picks ${unseen === 1 ? "is" : "are"} not on the map. ${told}`;
+    if (latest && unseen) message = `${unseen} of your picks ${unseen === 1 ? "is" : "are"} not on the map. ${message}`;
     const near = fresh.slice(0, NEAR);
-    this.figure.where.textContent = told;
+    this.figure.where.textContent = message;
     const button = (each) => el("button", {
       type: "button", class: "example", "data-role": "near", "data-item": idOf(each),
       "aria-label": `Add ${label(each)} to your picks`, onclick: () => this.does.add(each),
@@ -160,6 +160,6 @@ export class ItemMap {
       this.near.replaceChildren(...near.map((each) => el("li", {}, button(each))));
     });
     const names = near.map(label).join(", ");
-    this.figure.plot.setAttribute("aria-label", `Map of the items of ${this.info.name}. ${told} ${names}.`);
+    this.figure.plot.setAttribute("aria-label", `Map of the items of ${this.info.name}. ${message} ${names}.`);
   }
 }

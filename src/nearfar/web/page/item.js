@@ -6,7 +6,7 @@ export const label = (item) => item.title ?? `Item ${item.item}`;
 
 const BY_FEATURES = "placed by its features";
 
-/** What is told of a new item in full. */
+/** The full text about a new item. */
 export const NEW = `new: ${BY_FEATURES}`;
 
 /** The mark of a new item, null for any other. */

@@ -111,9 +111,9 @@ function drawSlider() {
   slider.value = String(state.surprise);
   slider.setAttribute("aria-valuetext", words[Math.round(4 * state.surprise)]);
   slider.disabled = columns.length > 0 && !able;
-  const told = byId("surprise-told");
-  told.hidden = able === columns.length;
-  told.textContent = able
+  const message = byId("surprise-message");
+  message.hidden = able === columns.length;
+  message.textContent = able
     ? "One of the models cannot tell how alike items are, and stays familiar."
     : "The model served cannot tell how alike items are.";
 }
@@ -133,7 +133,7 @@ function drawModels() {
     };
     const made = el(
       "select", { id: `model-${at}`, class: `accent-${at}`, "data-role": text, onchange: changed },
-      options.map(([value, told]) => el("option", { value }, told)),
+      options.map(([value, label]) => el("option", { value }, label)),
     );
     made.value = names[at] ?? "";
     return el("p", {}, el("label", { for: `model-${at}` }, text), made);
@@ -143,7 +143,7 @@ function drawModels() {
   box.replaceChildren(
     select("Model", 0, false),
     select("Beside it", 1, true),
-    ...(missing.length ? [el("p", { class: "told" }, `Not served here: ${missing.join(", ")}`)] : []),
+    ...(missing.length ? [el("p", { class: "message" }, `Not served here: ${missing.join(", ")}`)] : []),
   );
   if (focused?.startsWith("model-")) byId(focused)?.focus();
 }
@@ -168,11 +168,11 @@ async function refresh() {
   const loaded = await Promise.all(columns.map((column) => column.load(state)));
   compare();
   if (!loaded.some(Boolean)) return;
-  const told = columns.filter((column) => column.found).map(({ info, found }) => {
+  const messages = columns.filter((column) => column.found).map(({ info, found }) => {
     const first = found.recommendations.slice(0, 3).map(label);
     return `${info.name}: ${first.join("; ")}.`;
   });
-  announce(`New recommendations. ${told.join(" ")}`);
+  announce(`New recommendations. ${messages.join(" ")}`);
   if (columns.some(({ info, found }) => found && found.version !== info.version)) start();
 }
 
@@ -211,10 +211,10 @@ function pickExample(item) {
 /** Asks what is served, then draws all of it. */
 async function start() {
   try {
-    const told = await ask("v1/model");
-    served = told.models;
-    byId("report").hidden = !told.report;
-    if (told.report) byId("report").href = "report";
+    const answer = await ask("v1/model");
+    served = answer.models;
+    byId("report").hidden = !answer.report;
+    if (answer.report) byId("report").href = "report";
   } catch (error) {
     if (error.kind !== "offline") byId("lists").replaceChildren(trouble(error, start));
     return;

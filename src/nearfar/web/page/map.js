@@ -193,7 +193,7 @@ export class LatentMap {
   describe(here) {
     const { cohorts, anchors } = this.figure.content;
     const distance = (x, y) => Math.hypot(x - here.x, y - here.y);
-    let told = "Pick something, and your point appears among the users.";
+    let message = "Pick something, and your point appears among the users.";
     if (here) {
       const middles = cohorts
         .filter((each) => each.n_users)
@@ -203,12 +203,12 @@ export class LatentMap {
         .sort((a, b) => distance(a.x, a.y) - distance(b.x, b.y))
         .slice(0, 2)
         .map(label);
-      told = nearest ? `You are nearest the middle of users with ${nearest.name} interactions` : "You";
-      if (items.length) told += `; the nearest anchors are those of ${items.join(" and ")}`;
-      told += ".";
+      message = nearest ? `You are nearest the middle of users with ${nearest.name} interactions` : "You";
+      if (items.length) message += `; the nearest anchors are those of ${items.join(" and ")}`;
+      message += ".";
     }
-    this.figure.where.textContent = told;
-    this.figure.plot.setAttribute("aria-label", `Latent map of ${this.info.name}. ${told}`);
+    this.figure.where.textContent = message;
+    this.figure.plot.setAttribute("aria-label", `Latent map of ${this.info.name}. ${message}`);
   }
 }
 

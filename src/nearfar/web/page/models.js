@@ -1,4 +1,4 @@
-// What is told of a model.
+// Texts about a model.
 
 const NAMES = {
   als: "iALS", cdae: "CDAE", ease: "EASE", edlae: "EDLAE", grals: "GRALS", hvamp: "H+Vamp",

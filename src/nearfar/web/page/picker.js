@@ -13,7 +13,7 @@ export class Picker {
     this.choices = choices;
     this.input = byId("search");
     this.list = byId("found");
-    this.told = byId("search-told");
+    this.message = byId("search-message");
     this.options = [];
     this.active = -1;
     this.asking = null;
@@ -129,8 +129,8 @@ export class Picker {
   }
 
   say(text) {
-    this.told.textContent = text;
-    this.told.hidden = !text;
+    this.message.textContent = text;
+    this.message.hidden = !text;
     if (text) announce(text);
   }
 }

@@ -15,13 +15,13 @@ export function fromAddress(search = location.search) {
   };
 }
 
-/** Where these choices stand; models are told where there is a choice of them. */
+/** Returns the address of these choices. */
 export function toAddress({ items, surprise, models }) {
-  const told = new URLSearchParams();
-  items.forEach((id) => told.append("item", id));
-  if (surprise > 0) told.set("surprise", String(surprise));
-  models.forEach((name) => told.append("model", name));
-  const query = told.toString();
+  const parameters = new URLSearchParams();
+  items.forEach((id) => parameters.append("item", id));
+  if (surprise > 0) parameters.set("surprise", String(surprise));
+  models.forEach((name) => parameters.append("model", name));
+  const query = parameters.toString();
   return query ? `${location.pathname}?${query}` : location.pathname;
 }
 
