@@ -19,7 +19,7 @@ from nearfar.tables.columns import Columns
 from nearfar.tables.report import ReadReport
 from nearfar.tables.roles import OPTIONS
 from nearfar.tables.rows import TableRows
-from nearfar.tables.rules import DROP, BadRows, missing_value
+from nearfar.tables.rules import DROP, BadRows, extent_of, missing_value
 
 
 class LogBuilder:
@@ -86,7 +86,9 @@ class LogBuilder:
         self.n_read += rows.height
         for column in ("user", "item"):
             if rows[column].null_count() and dropped is None:
-                raise missing_value(self.name, first + _first(rows[column].is_null()), column)
+                bad = rows[column].is_null()
+                extent = extent_of(bad, first)
+                raise missing_value(self.name, first + _first(bad), column, extent=extent)
         self._has_bad_rows |= dropped is not None and bool(dropped.any())
         numbers = np.arange(first, first + rows.height)
         if dropped is not None:  # so that no row is left out, and counted, for two reasons

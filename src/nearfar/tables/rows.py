@@ -15,7 +15,7 @@ from nearfar.tables.clock import Clock
 from nearfar.tables.numbers import NumberReader
 from nearfar.tables.report import ReadReport
 from nearfar.tables.roles import OPTIONS, Parsed, Role
-from nearfar.tables.rules import DROP, RowRules, missing_value, remarks_on_missing_ids
+from nearfar.tables.rules import DROP, RowRules, extent_of, missing_value, remarks_on_missing_ids
 
 LARGEST_EXACT_FLOAT32 = 2.0**24
 
@@ -98,7 +98,8 @@ class RowReader:
                 problem = "missing" if role.kind == "id" else "missing or unreadable"
             if bad.any() and self._rules.bad_rows == "refuse":
                 at = int(bad.arg_max() or 0)
-                raise self._unreadable_error(role, column, parsed, at, first_row + at)
+                extent = extent_of(bad, first_row)
+                raise self._unreadable_error(role, column, parsed, at, first_row + at, extent)
             if role.name in self._needed:
                 self._n_missing_ids[role.name] += parsed.values.null_count()
             if bad.any() and self._rules.bad_rows == "drop":
@@ -159,11 +160,14 @@ class RowReader:
         return self._parse_text(values, column)
 
     def _unreadable_error(
-        self, role: Role, column: str, parsed: Parsed, at: int, row: int
+        self, role: Role, column: str, parsed: Parsed, at: int, row: int, extent: str
     ) -> DataError:
         value = (parsed.values if parsed.given is None else parsed.given)[at]
         if value is None:
-            return missing_value(self._where, row, role.name, has_options=self._rules.has_options)
+            has_options = self._rules.has_options
+            return missing_value(
+                self._where, row, role.name, extent=extent, has_options=has_options
+            )
         named = role.name if column == role.name else f"{role.name} (column {column!r})"
         hint = ""
         if self._rules.has_options:
@@ -175,7 +179,7 @@ class RowReader:
             if role.kind == "time":
                 hint += ", or set the unit or format of times with --time-unit or --time-format"
         return DataError(
-            f"{self._where}, row {row}: the {named} is {value!r}; {parsed.expected}{hint}"
+            f"{self._where}, row {row}: the {named} is {value!r}; {parsed.expected}{hint}{extent}"
         )
 
     def _parse_ids(self, role: Role, values: pl.Series, column: str) -> Parsed:

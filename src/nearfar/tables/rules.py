@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import polars as pl
+
 from nearfar.core.errors import DataError, SchemaError, SettingsError
 from nearfar.tables.clock import TimeUnit
 from nearfar.tables.columns import quoted
@@ -109,13 +111,16 @@ def id_overflow(role: str, value: object) -> SchemaError:
     )
 
 
-def missing_value(where: str, row: int, role: str, *, has_options: bool = True) -> DataError:
+def missing_value(
+    where: str, row: int, role: str, *, extent: str = "", has_options: bool = True
+) -> DataError:
     """Return the error for a missing value.
 
     Args:
         where: the table's name in messages.
         row: the row's number, from 1.
         role: the role of the column.
+        extent: how many rows have the same problem; see `extent_of`.
         has_options: whether the message names options of the command.
     """
     hint = ""
@@ -124,4 +129,15 @@ def missing_value(where: str, row: int, role: str, *, has_options: bool = True) 
         if role in OPTIONS:
             hint += f", or name another column with {OPTIONS[role]}"
             hint += "" if role in ("user", "item") else " ('' for none)"
-    return DataError(f"{where}, row {row}: the {role} is missing{hint}")
+    return DataError(f"{where}, row {row}: the {role} is missing{hint}{extent}")
+
+
+def extent_of(bad: pl.Series, first_row: int) -> str:
+    """Return how many rows up to the end of a block have a problem, for the end of a message.
+
+    Args:
+        bad: mask of the block's rows with the problem, at least one; earlier blocks had none.
+        first_row: the number of the block's first row.
+    """
+    n_bad, n_rows = int(bad.sum()), first_row - 1 + len(bad)
+    return f" ({n_bad:,} of the first {n_rows:,} rows are like it)" if n_bad > 1 else ""
