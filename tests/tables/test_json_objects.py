@@ -11,6 +11,7 @@ import pytest
 
 import nearfar as nf
 from nearfar.core.errors import DataError, SchemaError
+from nearfar.tables.columns import AmbiguousColumnError
 
 ORDERS = [
     {
@@ -179,6 +180,24 @@ def test_long_ids_of_a_table_in_one_object_keep_their_digits(tmp_path: Path) -> 
 def test_a_user_twice_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="the key 'ann' more than once"):
         read('{"ann": ["a", "b"], "bob": ["a"], "ann": ["c"]}', tmp_path)
+
+
+def test_the_user_around_users_is_refused(tmp_path: Path) -> None:
+    answer = {"user": "me", "data": [{"user": {"id": n}, "item": {"id": 5}} for n in range(3)]}
+    with pytest.raises(AmbiguousColumnError, match=r"'user', 'data.user.id' could each be"):
+        read(json.dumps(answer), tmp_path)
+    assert pairs(read(json.dumps(answer), tmp_path, user="data.user.id")) == {
+        (str(n), "5") for n in range(3)
+    }
+    session = {"user": "ann", "visits": [{"session": 1, "clicks": [{"item": 5}]}]}
+    assert pairs(read(json.dumps(session), tmp_path)) == {("ann", "5")}
+
+
+def test_an_object_with_a_key_per_user_is_refused_at_once(tmp_path: Path) -> None:
+    by_user = {f"u{n}": [{"item": n % 9}] for n in range(20_000)}
+    for data in (by_user, {"purchases": by_user}):
+        with pytest.raises(DataError, match="an object with 20,000 keys"):
+            read(json.dumps(data), tmp_path)
 
 
 def test_states_of_a_changed_row_are_one_row(tmp_path: Path) -> None:

@@ -35,6 +35,13 @@ def rows_of(text: bytes) -> tuple[list[Row], str] | None:
     return None
 
 
+def most_keys(text: bytes) -> int:
+    """Return the number of keys of the object, or of the largest object in it, two levels deep."""
+    table = json.loads(text)
+    inner = [value for value in table.values() if isinstance(value, dict)]
+    return max(map(len, [table, *inner]))
+
+
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) < len(pairs):

@@ -15,13 +15,15 @@ from polars.exceptions import PolarsError
 
 from nearfar.core.errors import DataError
 from nearfar.tables.json_checks import JsonChecks, late_keys, names_of, strict_decoder, strict_loads
-from nearfar.tables.json_layouts import RepeatedKeyError, rows_of
+from nearfar.tables.json_layouts import RepeatedKeyError, most_keys, rows_of
 from nearfar.tables.nested import places, refuse_nested
 from nearfar.tables.raw import BLOCK_BYTES, MAX_LINE_BYTES, SAMPLE_BYTES, RawFiles
 from nearfar.tables.reader import Numbers, TableReader
 
 BETWEEN = re.compile(r"[\s,]*")
 MOST_KEYS = 20
+MAX_KEYS = 5_000
+"""With more keys, an object is no row."""
 
 
 def _has_an_object_per_line(files: RawFiles, name: str, encoding: str | None) -> bool:
@@ -146,6 +148,11 @@ class JsonLinesTable(TableReader):
                 rows, layout = table
                 self.kind = f"a JSON ({layout})"
                 return json.dumps(rows).encode()
+            if (n_keys := most_keys(objects[0])) > MAX_KEYS:
+                raise DataError(
+                    f"{self.where} has an object with {n_keys:,} keys, as if they were users or "
+                    "items; write an object per event, with the user and the item as values"
+                )
         return b"[" + b",".join(objects) + b"]"
 
     def _first_objects(self, sample: bytes) -> list[dict[str, object]]:

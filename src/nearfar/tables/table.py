@@ -10,11 +10,12 @@ import polars as pl
 from nearfar.core.errors import DataError
 from nearfar.tables.clock import Clock
 from nearfar.tables.columnar import ColumnarTable, columnar_format
-from nearfar.tables.columns import quoted, resolve
+from nearfar.tables.columns import quoted
 from nearfar.tables.contradiction_columns import contradiction_roles
 from nearfar.tables.dialect import TextOptions
 from nearfar.tables.json_files import holds_json
 from nearfar.tables.json_lines import JsonLinesTable
+from nearfar.tables.list_columns import columns_beside_items, columns_by_role
 from nearfar.tables.lists import ListCells
 from nearfar.tables.moments import with_joined_times
 from nearfar.tables.names import SESSIONS, plain_name
@@ -32,7 +33,6 @@ from nearfar.tables.text_table import TextTable
 
 TEXT = r".*\.(?:csv|tsv|txt|tab|dat|log)"
 
-PER_ITEM = ("rating", "weight")
 PARSED_AS: dict[str, type[pl.DataType]] = {"number": pl.Float64, "time": pl.Int64}
 
 
@@ -166,7 +166,7 @@ def read_rows(
     """
     log_clock = clock or Clock(tables[0].where, rules.time_unit, rules.time_format)
     for table in tables:
-        columns = _columns_by_role(table, roles, given)
+        columns = columns_by_role(table, roles, given)
         one_time = isinstance(table, OneTimeTable)
         if given.get("timestamp") is None and "timestamp" in columns and not one_time:
             table, columns, remark = with_joined_times(table, columns)
@@ -183,7 +183,9 @@ def read_rows(
         }
         table_roles = list(roles)
         if contradictions:
-            contradicting = contradiction_roles(_beside_items(table, columns), columns.values())
+            contradicting = contradiction_roles(
+                columns_beside_items(table, columns), columns.values()
+            )
             columns |= {role.name: column for role, column in contradicting.items()}
             table.tolerate(contradicting.values())
             table_roles += contradicting
@@ -219,47 +221,6 @@ def _report_differences(report: ReadReport, table: TableReader, columns: dict[st
         report.different_files[table.where] = ", ".join(differences)
     unused = _unused_columns(table, columns)
     report.unused_columns += [c for c in unused if c not in report.unused_columns]
-
-
-def _columns_by_role(
-    table: TableReader, roles: Sequence[Role], given: Mapping[str, str | None]
-) -> dict[str, str]:
-    """Return the column of each role; of lists in lists, one that says something of each event.
-
-    A value beside the list of all events, such as the status of an answer, is no role, nor is a
-    number beside the list of a user's items a rating or weight of each of them.
-    """
-    columns = resolve(table.columns, table.where, roles, given, of_text=bool(table.layout))
-    if not table.lists:
-        return columns
-    ids = {role: columns[role] for role in ("user", "item") if role in columns}
-    of_events = [
-        c
-        for c in table.columns
-        if c in (*ids.values(), *given.values()) or not table.is_around(c, ids.get("user", ""))
-    ]
-    of_items = [
-        c
-        for c in of_events
-        if c in (*ids.values(), *given.values()) or not table.is_around(c, ids.get("item", ""))
-    ]
-    by_event = resolve(of_events, table.where, roles, {**given, **ids})
-    by_item = resolve(of_items, table.where, roles, {**given, **ids})
-    return {role: c for role, c in by_event.items() if role not in PER_ITEM} | {
-        role: c for role, c in by_item.items() if role in PER_ITEM
-    }
-
-
-def _beside_items(table: TableReader, columns: Mapping[str, str]) -> list[str]:
-    """Return the columns with one value for each event, also where lists hold the events."""
-    user, item = columns.get("user", ""), columns.get("item", "")
-    around = table.lists.get(item, ())
-    return [
-        c
-        for c in table.columns
-        if (table.lists.get(c, ()) == around or table.is_around(c, item))
-        and not table.is_around(c, user)
-    ]
 
 
 def _unused_columns(table: TableReader, columns: Mapping[str, str]) -> list[str]:

@@ -1,0 +1,74 @@
+"""Choose the columns of roles where rows are made of lists, one inside another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from nearfar.tables.columns import AmbiguousColumnError, quoted, resolve
+from nearfar.tables.reader import TableReader
+from nearfar.tables.roles import Role
+
+PER_ITEM = ("rating", "weight")
+
+
+def columns_by_role(
+    table: TableReader, roles: Sequence[Role], given: Mapping[str, str | None]
+) -> dict[str, str]:
+    """Return the column of each role, of which a value belongs to each event.
+
+    A value beside the list of all events, such as the status of an answer, has no role. A number
+    beside the list of a user's items is no rating or weight of each item.
+
+    Raises:
+        SchemaError: as for `resolve`; also if both the user and the entries of lists beside it have
+            a column of users.
+    """
+    columns = resolve(table.columns, table.where, roles, given, of_text=bool(table.layout))
+    if not table.lists:
+        return columns
+    ids = {role: columns[role] for role in ("user", "item") if role in columns}
+    if given.get("user") is None:
+        _refuse_inner_user(table, ids, roles)
+    named = {*ids.values(), *given.values()}
+
+    def without_columns_around(*anchors: str) -> dict[str, str]:
+        around = {
+            c for c in table.columns for a in anchors if table.is_around(c, ids.get(a, ""))
+        } - named
+        candidates = [c for c in table.columns if c not in around]
+        return resolve(candidates, table.where, roles, {**given, **ids})
+
+    by_event = without_columns_around("user")
+    by_item = without_columns_around("user", "item")
+    return {role: c for role, c in by_event.items() if role not in PER_ITEM} | {
+        role: c for role, c in by_item.items() if role in PER_ITEM
+    }
+
+
+def _refuse_inner_user(table: TableReader, ids: Mapping[str, str], roles: Sequence[Role]) -> None:
+    """Raise if the user stands around lists whose entries have a user too.
+
+    The outer one may be who asked a service for the events of others.
+    """
+    user = ids.get("user", "")
+    inner = [c for c in table.columns if c != ids.get("item") and table.is_around(user, c)]
+    own_names = [replace(r, required=False, rarer=()) for r in roles if r.name == "user"]
+    found = resolve(inner, table.where, own_names) if user else {}
+    if found:
+        raise AmbiguousColumnError(
+            f"{table.where}: {quoted([user, found['user']])} could each be the user; name it with "
+            "--user-column NAME (in Python and in settings: user='NAME')"
+        )
+
+
+def columns_beside_items(table: TableReader, columns: Mapping[str, str]) -> list[str]:
+    """Return the columns with one value for each event, also where lists hold the events."""
+    user, item = columns.get("user", ""), columns.get("item", "")
+    around = table.lists.get(item, ())
+    return [
+        c
+        for c in table.columns
+        if (table.lists.get(c, ()) == around or table.is_around(c, item))
+        and not table.is_around(c, user)
+    ]
