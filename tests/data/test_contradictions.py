@@ -56,6 +56,7 @@ CONTRARY = [
     ("return_reason", ["", "too small", "too wide"], "'return_reason' holds a value (", 2),
     ("is_returned", ["no", "yes", "half"], "'is_returned' is 'half' (", 1),
     ("transaction_type", ["sale", "Return"], "'transaction_type' is 'Return' (--kind-column t", 1),
+    ("order_type", ["Sale", "Sales Return"], "'order_type' is 'Sales Return' (if this undoes", 1),
     ("state", ["paid", "refunded"], "'state' is 'refunded' (--kind-column state leaves them", 1),
     ("side", ["BUY", "SELL"], "'side' is 'SELL' (--kind-column side", 1),
     ("vote", ["up", "down"], "'vote' is 'down' (--kind-column vote leaves them out", 1),
@@ -105,6 +106,7 @@ def test_the_option_that_is_told_leaves_them_out(
         ("price", ["2.5", "0"]),
         ("discount_amount", ["-2.5", "0"]),
         ("state", ["CA", "NY"]),
+        ("visitor_type", ["Returning Visitor", "New Visitor"]),
         ("refunded", [0, ""]),
     ],
 )

@@ -184,6 +184,8 @@ def test_ids_that_differ_by_case_are_kept_apart_and_said(tmp_path: Path) -> None
         ("timestamp", '"5/13/2024, 1:02:03 PM"', 1715605323),
         ("timestamp", "Wed May 01 2024 10:00:00 GMT+0200 (CEST)", 1714550400),
         ("timestamp", '"May 1, 2024, 10:00 AM"', 1714557600),
+        ("timestamp", "Wed May 01 10:00:00 UTC 2024", 1714557600),
+        ("timestamp", "01MAY2024:10:00:00.500", 1714557600),
         ("timestamp", "[01/May/2024:10:00:00 +0200]", 1714550400),
     ],
 )

@@ -27,6 +27,8 @@ ODD_KINDS = re.compile(
 MOST_VALUES = 8
 MOST_WORDS = 10_000
 """A column with more distinct values does not hold kinds of events."""
+MOST_PHRASES = 50
+"""A column with more distinct values does not hold kinds of events in several words."""
 LONGEST_KIND = 40
 WEIGH_KINDS = "in a log, --kind-weights leaves out the kinds that it does not name"
 REMOVE_NO_EVENTS = "if this is no event, remove these rows before reading"
@@ -123,14 +125,23 @@ def _no_event_kinds(name: str, values: pl.Series) -> dict[str, int]:
     no_events = [(v, n) for v, n in counts.iter_rows() if plain_name(v) in NO_EVENT_KINDS]
     hint = _option_hint("kind", name)
     messages = {f"{name!r} is {v!r} ({hint})": n for v, n in no_events[:MOST_VALUES]}
+    may_have_phrases = counts.height <= MOST_PHRASES
     messages |= {
         f"{name!r} is {v!r} ({REMOVE_ROWS})": n
         for v, n in counts.iter_rows()
-        if plain_name(v) in AMBIGUOUS_KINDS
+        if plain_name(v) in AMBIGUOUS_KINDS or (may_have_phrases and _is_undoing_phrase(v))
     }
     if n_others := sum(n for _, n in no_events[MOST_VALUES:]):
         messages[f"{name!r} has other such words ({hint})"] = n_others
     return messages
+
+
+def _is_undoing_phrase(kind: str) -> bool:
+    """Return whether a kind has a part such as "return": "Sales Return"."""
+    plain = plain_name(kind)
+    if plain in NO_EVENT_KINDS or len(kind) > LONGEST_KIND:
+        return False
+    return bool(UNDO_STEMS.search(plain)) and not NO_UNDO.search(plain)
 
 
 def _undone(name: str, values: pl.Series) -> dict[str, int]:

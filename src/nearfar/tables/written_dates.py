@@ -22,6 +22,7 @@ FORMS = (
     *("".join(parts) for parts in product(DAYS, TIMES_OF_DAY, ("",))),
     *("".join(parts) for parts in product(DAYS, TIMES_OF_DAY[1:3], (" %z",))),
     "%b %d %H:%M:%S %Y", "%b %d %H:%M:%S %z %Y", "%d/%b/%Y:%H:%M:%S %z", "%d/%b/%Y:%H:%M:%S",
+    "%d%b%Y:%H:%M:%S", "%d%b%Y:%H:%M:%S%.f",
 )  # fmt: skip
 DAY_FIRST = tuple(f"%d{s}%m{s}%Y{time}" for s in "/-" for time in TIMES_OF_DAY)
 MONTH_FIRST = tuple(f"%m{s}%d{s}%Y{time}" for s in "/-" for time in TIMES_OF_DAY)
@@ -35,7 +36,7 @@ UNREAD = (
         "zone names are ambiguous; write an offset such as +02:00",
     ),
     (
-        r"^\d{1,2}[./-]\d{1,2}[./-]\d{2}(?:\D|$)",
+        r"^\d{1,2}[./-](?:\d{1,2}|[A-Za-z]{3})[./-]\d{2}(?:\D|$)",
         "years of two digits need a format, such as --time-format '%d.%m.%y'",
     ),
     (r"^\d{4}-?(?:W|Q|KW)\d", "a week or quarter is not a day; write its first day"),
@@ -98,6 +99,7 @@ def normalized(text: pl.Series) -> pl.Series:
         .str.replace(r"^\s*(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*\.?\s", "")
         .str.replace(r"\b(?:GMT|UTC)([+-]\d)", "$1")
         .str.replace(r"\s(?:GMT|UTC|Z)\s*$", "")
+        .str.replace(r"\s(?:GMT|UTC)\s+(\d{4})$", " $1")
         .str.replace(r"(?i)(\d)\s*([ap])\.?m\.?\s*$", "$1 ${2}M")
         .str.replace_all(r"\s+", " ")
         .str.strip_chars()
