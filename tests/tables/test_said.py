@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
 import polars as pl
 import pytest
 
@@ -222,6 +223,13 @@ def test_columns_that_could_be_the_item_too_are_named(tmp_path: Path) -> None:
     path = written(tmp_path, "a.csv", "user,item,item_id,price\n1,Heat,7,3\n1,Alien,8,3\n")
     assert "'item_id' could also be the item; 'item' is used" in told(nf.read_log(path))
     assert "could also be" not in told(nf.read_log(path, item="item_id"))
+
+
+def test_datetimes_without_a_zone_beside_others_are_counted() -> None:
+    times = [pd.Timestamp(ZONED), pd.Timestamp(NAIVE), pd.Timestamp(ZONED)]
+    log = nf.read_log(pd.DataFrame({"user": [1, 1, 1], "item": [1, 2, 3], "ts": times}))
+    assert log.frame["timestamp"].n_unique() == 1
+    assert "1 times have no time zone and are read as UTC, 2 have one" in told(log)
 
 
 def test_exact_copies_whose_weights_add_up_are_said(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -131,6 +132,10 @@ def _series(column: Any, label: str, where: str) -> pl.Series:
         raise SchemaError(
             f"{where}: column {label!r} mixes types ({listed}); make it all integers or all text"
         )
+    times = [v for v in objects if isinstance(v, datetime)]
+    if len({v.tzinfo is None for v in times}) > 1:
+        # As text, times without a zone are counted.
+        objects = [v.isoformat() if isinstance(v, datetime) else v for v in objects]
     try:
         return pl.Series(label, objects, strict=number_types != types)
     except (TypeError, OverflowError):
