@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, datetime
 from pathlib import Path
 
@@ -136,6 +137,18 @@ def test_folders_and_files_that_agree_are_not_told(tmp_path: Path) -> None:
     log = nf.read_log(tmp_path)
     assert log.n_events == 6
     assert "names of their folders" not in told(log)
+
+
+@pytest.mark.parametrize("column", ["dt", "ds", "date"])
+def test_a_day_in_the_name_of_a_folder_is_the_time(column: str, tmp_path: Path) -> None:
+    for day in ("2024-01-05", "2024-01-06"):
+        folder = tmp_path / f"{column}={day}"
+        folder.mkdir()
+        rows = [{"user_id": 1, "item_id": 2}, {"user_id": 1, "item_id": 3}]
+        (folder / "page.json").write_text(json.dumps({"events": rows}))
+    assert nf.read_log(tmp_path).frame["timestamp"].unique().sort().to_list() == [
+        1_704_412_800, 1_704_499_200
+    ]  # fmt: skip
 
 
 def test_a_pipeline_counts_days_that_are_not_their_folders(tmp_path: Path) -> None:

@@ -229,7 +229,7 @@ TOOLS: dict[str, tuple[tuple[str, ...], ...]] = {
         words("starttime starttimestamp startedat servertimestamp collectortstamp derivedtstamp"),
         words(
             "clienteventtime timestampcreated paidat processedat receivedat sentat visitstarttime "
-            "tdat dateread"
+            "tdat dateread dt ds logdate"
         ),
         words("updatedat modifiedat lastmodified lastupdated mylastupdated lastplayed lastseen"),
     ),

@@ -39,6 +39,10 @@ class PartitionedTable(DerivedTable):
         """The conversions of the original table, and the number of values unlike the folder's."""
         return {**super().converted, **self._differing}
 
+    def is_around(self, column: str, other: str) -> bool:
+        """Return False for a column of the folders, whose values belong to each row."""
+        return column not in self._values and super().is_around(column, other)
+
     def blocks(
         self, selected: Sequence[str], numbers: Numbers | None = None
     ) -> Iterator[tuple[pl.DataFrame, int]]:
