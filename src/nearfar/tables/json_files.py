@@ -7,7 +7,7 @@ import re
 
 from nearfar.core.errors import DataError
 from nearfar.tables.json_checks import strict_loads
-from nearfar.tables.json_lines import JsonLinesTable, lines_of
+from nearfar.tables.json_table import JsonTable, lines_of
 from nearfar.tables.raw import COMPRESSED, RawFiles
 
 JSON_LINES = r".*\.(?:jsonl|ndjson)"
@@ -59,7 +59,7 @@ def json_files_of_one_object(files: RawFiles) -> list[str]:
     names: list[str] = []
     for name in files.find_all(r".*\.json"):
         with contextlib.suppress(DataError):
-            if JsonLinesTable(files, name, None).holds_rows:
+            if JsonTable(files, name, None).holds_rows:
                 names.append(name)
     return sorted(names)
 

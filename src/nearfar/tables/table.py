@@ -14,7 +14,7 @@ from nearfar.tables.columns import quoted
 from nearfar.tables.contradiction_columns import contradiction_roles
 from nearfar.tables.dialect import TextOptions
 from nearfar.tables.json_files import holds_json
-from nearfar.tables.json_lines import JsonLinesTable
+from nearfar.tables.json_table import JsonTable
 from nearfar.tables.list_columns import columns_beside_items, columns_by_role
 from nearfar.tables.lists import ListCells
 from nearfar.tables.moments import with_joined_times
@@ -115,7 +115,7 @@ def open_table(
         typed = ColumnarTable(files, name, columnar)
         return typed if nested else unnested(typed, typed.schema)
     if holds_json(files, name, options.text.encoding):
-        json = JsonLinesTable(files, name, options.text.encoding, options.block_bytes)
+        json = JsonTable(files, name, options.text.encoding, options.block_bytes)
         return json if nested else unnested(json, json.schema)
     printed = None
     if options.text.separator is None and options.text.header is not False:

@@ -39,7 +39,7 @@ def _has_an_object_per_line(files: RawFiles, name: str, encoding: str | None) ->
     return True
 
 
-class JsonLinesTable(TableReader):
+class JsonTable(TableReader):
     """A JSON file, whose columns are the keys of the objects in its first bytes.
 
     It holds an object per line, an array of objects, or objects that span lines, such as one object
