@@ -14,7 +14,7 @@ from nearfar.core.identity import INVISIBLE
 from nearfar.tables.comments import SIGNS, is_number, read_comments, without_sign
 from nearfar.tables.item_lists import refuse_item_lists
 from nearfar.tables.names import RARER, SYNONYMS, plain_name
-from nearfar.tables.reader import TextFiles
+from nearfar.tables.reader import SampledFiles
 
 SEPARATORS = "\t,;|\x01"
 RARE_SEPARATORS = ("::", " ")
@@ -104,7 +104,7 @@ class Dialect:
         return ", ".join(filter(None, parts))
 
 
-def sniff(files: TextFiles, name: str, options: TextOptions) -> tuple[Dialect, list[str]]:
+def sniff(files: SampledFiles, name: str, options: TextOptions) -> tuple[Dialect, list[str]]:
     """Infer the dialect of a text file and the names of its columns.
 
     Without a header the columns are named column_1, column_2, ...

@@ -18,10 +18,6 @@ Lists = tuple[tuple[str, ...], ...]
 class TextFiles(Protocol):
     """The interface of text files, read in blocks of whole rows; `RawFiles` has it."""
 
-    def sample(self, name: str, encoding: str | None = None) -> bytes:
-        """Return the first lines of a text file."""
-        ...
-
     def where(self, name: str) -> str:
         """Return the file's name in messages."""
         ...
@@ -30,11 +26,19 @@ class TextFiles(Protocol):
         self,
         name: str,
         *,
-        size: int = ...,
-        encoding: str | None = None,
-        row_end: Callable[[bytes], int] = ...,
+        size: int,
+        encoding: str | None,
+        row_end: Callable[[bytes], int],
     ) -> Iterator[bytes]:
         """Yield the text in blocks of about `size` bytes."""
+        ...
+
+
+class SampledFiles(TextFiles, Protocol):
+    """The interface of text files from whose first lines their form is inferred."""
+
+    def sample(self, name: str, encoding: str | None = None) -> bytes:
+        """Return the first lines of a text file."""
         ...
 
 

@@ -10,7 +10,7 @@ import polars as pl
 from nearfar.core.errors import DataError
 from nearfar.tables.delimited import read_blocks
 from nearfar.tables.dialect import Dialect, TextOptions, sniff
-from nearfar.tables.reader import Numbers, TableReader, TextFiles
+from nearfar.tables.reader import Numbers, SampledFiles, TableReader, TextFiles
 from nearfar.tables.second_table import SecondHeader, remark_on_gaps
 
 
@@ -41,7 +41,7 @@ class TextTable(TableReader):
 
     @classmethod
     def sniffed(
-        cls, files: TextFiles, name: str, options: TextOptions, block_bytes: int
+        cls, files: SampledFiles, name: str, options: TextOptions, block_bytes: int
     ) -> TextTable:
         """Return the table of a file whose columns and dialect are inferred from its start."""
         dialect, columns = sniff(files, name, options)
