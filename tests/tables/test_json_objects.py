@@ -210,6 +210,15 @@ def test_a_truncated_object_is_refused(tmp_path: Path) -> None:
         read(json.dumps({"orders": ORDERS}, indent=2)[:-40], tmp_path)
 
 
+@pytest.mark.parametrize("depth", [800, 100_000])
+@pytest.mark.parametrize("start", ["", "\n", "["])
+def test_deeply_nested_json_is_refused(depth: int, start: str, tmp_path: Path) -> None:
+    row = f'{{{start * (start != "[")}"user": 1, "item": 2, "x": {"[" * depth}{"]" * depth}}}'
+    text = f"[{row}]" if start == "[" else f"{row}\n" * 3
+    with pytest.raises(DataError, match="nested hundreds of levels deep"):
+        read(text, tmp_path)
+
+
 def test_a_folder_of_objects_with_lists(tmp_path: Path) -> None:
     for n, order in enumerate(ORDERS):
         (tmp_path / f"page-{n}.json").write_text(json.dumps({"orders": [order]}, indent=2))

@@ -59,8 +59,6 @@ def open_sources(source: Source, *, block_rows: int = BLOCK_ROWS) -> Iterator[Ta
     else:
         files = RawFiles(source)
         names = files_of_tables(files)
-        if files.kind == "file":
-            names = files.names
         if not names:
             raise DataError(f"{source} holds no table; give Parquet or CSV, or a folder of them")
         for name in names:

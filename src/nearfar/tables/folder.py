@@ -172,9 +172,13 @@ def _stem(name: str) -> str:
 def files_of_tables(files: RawFiles) -> list[str]:
     """Return the files whose names say that they are tables, and .json files of rows, sorted.
 
+    One file alone counts by any name.
+
     If there are none, return .json files that hold a table in one object, else .data files, else
     the files without a suffix, as parts often are.
     """
+    if files.kind == "file":
+        return files.names
     names = sorted(
         {n for kind in (TEXT, COLUMNAR, JSON_LINES) for n in files.find_all(kind)}
         | set(json_files_of_rows(files))
@@ -196,8 +200,6 @@ def _table_names(files: RawFiles, pattern: str | None) -> list[str]:
             f"{files.path} has {unsupported[0]}, whose compression is not supported; decompress "
             "it, or name the files to read with --table"
         )
-    if files.kind == "file":
-        names = names or files.names
     if not names:
         raise DataError(
             f"{files.path} has no table (it has {_listed(files.names) or 'no files'}); CSV, TSV, "

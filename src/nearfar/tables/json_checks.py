@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections import Counter
@@ -45,6 +46,22 @@ def _checked_int(digits: str) -> int:
             f"{digits[:50]} has {len(digits)} digits, of at most {MAX_DIGITS}; write it in quotes"
         )
     return int(digits)
+
+
+@contextlib.contextmanager
+def refuse_deep(where: str) -> Iterator[None]:
+    """Raise a DataError if JSON inside a with statement is nested too deeply for Python.
+
+    Args:
+        where: the table's name in messages.
+    """
+    try:
+        yield
+    except RecursionError:
+        raise DataError(
+            f"{where}: objects or lists are nested hundreds of levels deep; write an object per "
+            "event, with the user and the item as values"
+        ) from None
 
 
 class _RepeatedKeys(dict):

@@ -41,7 +41,7 @@ def json_files_of_rows(files: RawFiles) -> list[str]:
         lines = lines_of(sample)
         try:
             row = strict_loads(lines[0])
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if not isinstance(row, dict):
             continue

@@ -14,8 +14,16 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from nearfar.core.errors import DataError
-from nearfar.tables.json_checks import JsonChecks, late_keys, names_of, strict_decoder, strict_loads
+from nearfar.tables.json_checks import (
+    JsonChecks,
+    late_keys,
+    names_of,
+    refuse_deep,
+    strict_decoder,
+    strict_loads,
+)
 from nearfar.tables.json_layouts import RepeatedKeyError, most_keys, rows_of
+from nearfar.tables.json_types import schema_of
 from nearfar.tables.nested import places, refuse_nested
 from nearfar.tables.raw import BLOCK_BYTES, MAX_LINE_BYTES, SAMPLE_BYTES, RawFiles
 from nearfar.tables.reader import Numbers, TableReader
@@ -70,15 +78,11 @@ class JsonTable(TableReader):
         self.where = files.where(name)
         self._files, self._name = files, name
         self._encoding, self._block_bytes = encoding, block_bytes
-        sample = files.sample(name, encoding)
-        self._has_lines = _has_an_object_per_line(files, name, encoding)
-        self.kind = "a JSON lines" if self._has_lines else "a JSON"
-        dtypes: dict[str, pl.DataType | None] = {}
-        rows = self._first_objects(sample)
-        for row in rows:
-            for key, value in row.items():
-                dtypes[key] = _common_type(dtypes.get(key), _type(value))
-        self.schema = {key: _settled(dtype or pl.String()) for key, dtype in dtypes.items()}
+        with refuse_deep(self.where):
+            self._has_lines = _has_an_object_per_line(files, name, encoding)
+            self.kind = "a JSON lines" if self._has_lines else "a JSON"
+            rows = self._first_objects(files.sample(name, encoding))
+            self.schema = schema_of(rows)
         self._narrowed: Mapping[str, pl.DataType] = {}
         self.columns = list(self.schema)
         lists = any(place.n_lists for place in places(self.schema).values())
@@ -102,16 +106,11 @@ class JsonTable(TableReader):
             n_lines = None if lines is None else len(lines)
             if n_lines == 0:
                 continue
-            parse = pl.read_ndjson if self._has_lines else pl.read_json
-            try:
-                frame = parse(io.BytesIO(block), schema=schema)
-            except PolarsError as error:
-                raise self._unreadable(block, first, str(error)) from None
-            if n_lines not in (None, frame.height):
-                raise self._unreadable(block, first, "a line has several objects")
-            unread_keys += late_keys(block, lines, known)
-            checks.refuse(frame, first, block, lines)
-            refuse_nested(frame.select(list(needed)), first, self.where)
+            with refuse_deep(self.where):
+                frame = self._parsed(block, first, schema, n_lines)
+                unread_keys += late_keys(block, lines, known)
+                checks.refuse(frame, first, block, lines)
+                refuse_nested(frame.select(list(needed)), first, self.where)
             yield frame, first
             first += frame.height
 
@@ -122,6 +121,26 @@ class JsonTable(TableReader):
                 f"keys that the first rows of {self.where} lack are not read: {listed}; write a "
                 "row with every key first"
             ]
+
+    def _parsed(
+        self, block: bytes, first: int, schema: dict[str, pl.DataType], n_lines: int | None
+    ) -> pl.DataFrame:
+        """Return the rows of a block.
+
+        Args:
+            block: the JSON.
+            first: the number of the first row.
+            schema: the types of the columns to read.
+            n_lines: the number of lines, if each is a row.
+        """
+        parse = pl.read_ndjson if self._has_lines else pl.read_json
+        try:
+            frame = parse(io.BytesIO(block), schema=schema)
+        except PolarsError as error:
+            raise self._unreadable(block, first, str(error)) from None
+        if n_lines not in (None, frame.height):
+            raise self._unreadable(block, first, "a line has several objects")
+        return frame
 
     def _json_blocks(self) -> Iterator[bytes]:
         """Yield lines in blocks, or the array of all objects at once."""
@@ -215,51 +234,6 @@ EXPECTED = (
     'JSON objects were expected, such as {"user": 7, "item": 3}, one per line, in an array or one '
     "after another"
 )
-
-
-def _type(value: object) -> pl.DataType | None:
-    """Return the type of a JSON value, with text for its innermost values; None for null.
-
-    The type of a null inside an object is Null, so that a later row can have an object there.
-    """
-    if isinstance(value, dict):
-        fields = {key: _type(inner) or pl.Null() for key, inner in value.items()}
-        return pl.Struct(fields) if fields else None
-    if isinstance(value, list):
-        dtype: pl.DataType | None = None
-        for inner in value:
-            dtype = _common_type(dtype, _type(inner))
-        return pl.List(dtype or pl.String()) if value else None
-    return None if value is None else pl.String()
-
-
-def _common_type(first: pl.DataType | None, second: pl.DataType | None) -> pl.DataType | None:
-    """Return a type for values of both types; text if there is no other."""
-    if first is None or second is None or first == second:
-        return first if second is None else second
-    if first == pl.Null:
-        return second
-    if second == pl.Null:
-        return first
-    if isinstance(first, pl.Struct) and isinstance(second, pl.Struct):
-        fields: dict[str, pl.DataType] = {}
-        for field in (*first.fields, *second.fields):
-            dtype = _common_type(fields.get(field.name), field.dtype)  # pyright: ignore[reportArgumentType]
-            fields[field.name] = dtype or pl.Null()
-        return pl.Struct(fields)
-    if isinstance(first, pl.List) and isinstance(second, pl.List):
-        inner = _common_type(first.inner, second.inner)  # pyright: ignore[reportArgumentType]
-        return pl.List(inner or pl.String())
-    return pl.String()
-
-
-def _settled(dtype: pl.DataType) -> pl.DataType:
-    """Return a type with text for the values that are null in all rows."""
-    if isinstance(dtype, pl.Struct):
-        return pl.Struct({f.name: _settled(f.dtype) for f in dtype.fields})  # pyright: ignore[reportArgumentType]
-    if isinstance(dtype, pl.List):
-        return pl.List(_settled(dtype.inner))  # pyright: ignore[reportArgumentType]
-    return pl.String() if dtype == pl.Null else dtype
 
 
 def lines_of(block: bytes) -> list[bytes]:

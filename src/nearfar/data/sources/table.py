@@ -17,7 +17,7 @@ class TableData(Source):
     own_columns = False
 
     def matches(self, files: RawFiles) -> bool:
-        return bool(files_of_tables(files)) or files.kind == "file"
+        return bool(files_of_tables(files))
 
     def read(self, files: RawFiles, request: SourceRequest) -> Log:
         with files.kept_open():
