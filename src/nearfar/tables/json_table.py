@@ -237,4 +237,5 @@ EXPECTED = (
 
 
 def lines_of(block: bytes) -> list[bytes]:
+    """Return the lines of a block that are not blank."""
     return [line for line in block.split(b"\n") if line.strip()]
