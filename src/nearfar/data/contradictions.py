@@ -73,7 +73,7 @@ def count_odd_kinds(kinds: pl.Series, report: ReadReport) -> None:
     if n_missing := kinds.null_count():
         report.contradictions[f"{kinds.name!r} is empty ({REMOVE_ROWS})"] += n_missing
     distinct = kinds.drop_nulls().unique()
-    odd = [k for k in distinct if len(k) <= LONGEST_KIND and _is_odd(plain_name(k))]
+    odd = [kind for kind in distinct if _is_odd(kind, UNDO_STEMS, ODD_KINDS)]
     for kind, n in kinds.filter(kinds.is_in(odd)).value_counts(sort=True).head(MOST_VALUES).rows():
         report.contradictions[f"{kinds.name!r} is {kind!r} ({WEIGH_KINDS})"] += n
 
@@ -90,9 +90,11 @@ def count_negative_outcomes(outcomes: pl.Series, report: ReadReport) -> None:
         report.contradictions[f"{outcomes.name!r} is {value!r} ({REMOVE_NO_EVENTS})"] += n
 
 
-def _is_odd(plain_kind: str) -> bool:
-    odd = UNDO_STEMS.search(plain_kind) or ODD_KINDS.search(plain_kind)
-    return bool(odd) and not NO_UNDO.search(plain_kind)
+def _is_odd(kind: str, *stems: re.Pattern[str]) -> bool:
+    """Return whether a kind has a part such as "return" ("Sales Return")."""
+    plain = plain_name(kind)
+    found = len(kind) <= LONGEST_KIND and any(stem.search(plain) for stem in stems)
+    return found and not NO_UNDO.search(plain)
 
 
 def _contradictions(name: str, values: pl.Series) -> dict[str, int]:
@@ -129,19 +131,12 @@ def _no_event_kinds(name: str, values: pl.Series) -> dict[str, int]:
     messages |= {
         f"{name!r} is {v!r} ({REMOVE_ROWS})": n
         for v, n in counts.iter_rows()
-        if plain_name(v) in AMBIGUOUS_KINDS or (may_have_phrases and _is_undoing_phrase(v))
+        if plain_name(v) in AMBIGUOUS_KINDS
+        or (may_have_phrases and plain_name(v) not in NO_EVENT_KINDS and _is_odd(v, UNDO_STEMS))
     }
     if n_others := sum(n for _, n in no_events[MOST_VALUES:]):
         messages[f"{name!r} has other such words ({hint})"] = n_others
     return messages
-
-
-def _is_undoing_phrase(kind: str) -> bool:
-    """Return whether a kind has a part such as "return": "Sales Return"."""
-    plain = plain_name(kind)
-    if plain in NO_EVENT_KINDS or len(kind) > LONGEST_KIND:
-        return False
-    return bool(UNDO_STEMS.search(plain)) and not NO_UNDO.search(plain)
 
 
 def _undone(name: str, values: pl.Series) -> dict[str, int]:

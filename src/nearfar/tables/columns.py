@@ -120,6 +120,13 @@ def resolve(
     return {role.name: result[role.name] for role in roles if role.name in result}
 
 
+def ambiguous(columns: Sequence[str], role: Role, where: str) -> AmbiguousColumnError:
+    """Return the error for several columns that could have a role; it says how to name one."""
+    return AmbiguousColumnError(
+        f"{where}: {quoted(columns)} could each be the {role.name}; {_how_to_name(role)}"
+    )
+
+
 def _how_to_name(*roles: Role) -> str:
     """Return the advice that tells the user how to name the columns of roles."""
     names = [role.name for role in roles]
@@ -140,14 +147,9 @@ def _by_name(role: Role, candidates: Sequence[str], where: str) -> str | None:
     matching = list(by_name)
     alike = [c for c in candidates if plain_name(c) == matching[0]]
     if len(alike) > 1:
-        raise AmbiguousColumnError(
-            f"{where}: {quoted(alike)} could each be the {role.name}; {_how_to_name(role)}"
-        )
+        raise ambiguous(alike, role, where)
     if role.n_own is not None and len(matching) > 1 and matching[0] not in role.known[: role.n_own]:
-        raise AmbiguousColumnError(
-            f"{where}: {quoted([by_name[name] for name in matching])} could each be the "
-            f"{role.name}; {_how_to_name(role)}"
-        )
+        raise ambiguous([by_name[name] for name in matching], role, where)
     return by_name[matching[0]]
 
 
@@ -157,9 +159,7 @@ def _by_stem(role: Role, candidates: Sequence[str], where: str) -> str | None:
         return None
     alike = [c for c in candidates if stem(c, ids=role.kind == "id") in role.names]
     if len(alike) > 1:
-        raise AmbiguousColumnError(
-            f"{where}: {quoted(alike)} could each be the {role.name}; {_how_to_name(role)}"
-        )
+        raise ambiguous(alike, role, where)
     return alike[0] if alike else None
 
 
@@ -207,9 +207,7 @@ def _nearest(paths: Sequence[str], role: Role, where: str) -> str:
         near = [path for path in remaining if is_near(parents[path])]
         remaining = near or remaining
     if len(remaining) > 1:
-        raise AmbiguousColumnError(
-            f"{where}: {quoted(remaining)} could each be the {role.name}; {_how_to_name(role)}"
-        )
+        raise ambiguous(remaining, role, where)
     return remaining[0]
 
 

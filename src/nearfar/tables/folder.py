@@ -170,12 +170,10 @@ def _stem(name: str) -> str:
 
 
 def files_of_tables(files: RawFiles) -> list[str]:
-    """Return the files whose names say that they are tables, and .json files of rows, sorted.
+    """Return a file alone, or those whose names say that they are tables, sorted.
 
-    One file alone counts by any name.
-
-    If there are none, return .json files that hold a table in one object, else .data files, else
-    the files without a suffix, as parts often are.
+    These include .json files of rows. If there are none, return .json files that hold a table in
+    one object, else .data files, else the files without a suffix, as parts often are.
     """
     if files.kind == "file":
         return files.names

@@ -133,7 +133,8 @@ def _series(column: Any, label: str, where: str) -> pl.Series:
             f"{where}: column {label!r} mixes types ({listed}); make it all integers or all text"
         )
     times = [v for v in objects if isinstance(v, datetime)]
-    if len({v.tzinfo is None for v in times}) > 1:
+    with_zone = [v for v in times if v.tzinfo is not None]
+    if with_zone and len(with_zone) < len(times):
         # As text, times without a zone are counted.
         objects = [v.isoformat() if isinstance(v, datetime) else v for v in objects]
     try:

@@ -13,8 +13,12 @@ Row = dict[str, Any]
 KNOWN = frozenset(name for role in (*EVENT_ROLES, *ITEM_ROLES) for name in role.names)
 
 
-class RepeatedKeyError(ValueError):
-    """An object has a key more than once."""
+MAX_KEYS = 5_000
+"""With more keys, an object is no row."""
+
+
+class LayoutError(ValueError):
+    """An object cannot be read: it has a key more than once, or too many keys."""
 
 
 def rows_of(text: bytes) -> tuple[list[Row], str] | None:
@@ -26,20 +30,19 @@ def rows_of(text: bytes) -> tuple[list[Row], str] | None:
         text: the JSON of the object.
 
     Raises:
-        RepeatedKeyError: a key whose values make rows is there more than once.
+        LayoutError: a key is there more than once, or an object has too many keys to be a row.
     """
     table = json.loads(text, parse_int=str, parse_float=str, object_pairs_hook=_once)
     for layout, words in LAYOUTS.items():
         if (rows := layout(table)) is not None:
             return rows, words
-    return None
-
-
-def most_keys(text: bytes) -> int:
-    """Return the number of keys of the object, or of the largest object in it, two levels deep."""
-    table = json.loads(text)
     inner = [value for value in table.values() if isinstance(value, dict)]
-    return max(map(len, [table, *inner]))
+    if (n_keys := max(map(len, [table, *inner]))) > MAX_KEYS:
+        raise LayoutError(
+            f"an object with {n_keys:,} keys, as if they were users or items; write an object per "
+            "event, with the user and the item as values"
+        )
+    return None
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -47,7 +50,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(result) < len(pairs):
         keys = [key for key, _ in pairs]
         repeated = next(key for key in result if keys.count(key) > 1)
-        raise RepeatedKeyError(f"an object has the key {repeated!r} more than once")
+        raise LayoutError(f"an object has the key {repeated!r} more than once; write each key once")
     return result
 
 

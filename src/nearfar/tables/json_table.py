@@ -22,7 +22,7 @@ from nearfar.tables.json_checks import (
     strict_decoder,
     strict_loads,
 )
-from nearfar.tables.json_layouts import RepeatedKeyError, most_keys, rows_of
+from nearfar.tables.json_layouts import LayoutError, rows_of
 from nearfar.tables.json_types import schema_of
 from nearfar.tables.nested import places, refuse_nested
 from nearfar.tables.raw import BLOCK_BYTES, MAX_LINE_BYTES, SAMPLE_BYTES, RawFiles
@@ -30,8 +30,6 @@ from nearfar.tables.reader import Numbers, TableReader
 
 BETWEEN = re.compile(r"[\s,]*")
 MOST_KEYS = 20
-MAX_KEYS = 5_000
-"""With more keys, an object is no row."""
 
 
 def _has_an_object_per_line(files: RawFiles, name: str, encoding: str | None) -> bool:
@@ -161,17 +159,12 @@ class JsonTable(TableReader):
         if len(objects) == 1:
             try:
                 table = rows_of(objects[0])
-            except RepeatedKeyError as error:
-                raise DataError(f"{self.where}: {error}; write each key once") from None
+            except LayoutError as error:
+                raise DataError(f"{self.where}: {error}") from None
             if table is not None:
                 rows, layout = table
                 self.kind = f"a JSON ({layout})"
                 return json.dumps(rows).encode()
-            if (n_keys := most_keys(objects[0])) > MAX_KEYS:
-                raise DataError(
-                    f"{self.where} has an object with {n_keys:,} keys, as if they were users or "
-                    "items; write an object per event, with the user and the item as values"
-                )
         return b"[" + b",".join(objects) + b"]"
 
     def _first_objects(self, sample: bytes) -> list[dict[str, object]]:

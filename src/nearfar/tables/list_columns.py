@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from nearfar.tables.columns import AmbiguousColumnError, quoted, resolve
+from nearfar.tables.columns import ambiguous, resolve
 from nearfar.tables.reader import TableReader
 from nearfar.tables.roles import Role
 
@@ -53,13 +53,11 @@ def _refuse_inner_user(table: TableReader, ids: Mapping[str, str], roles: Sequen
     """
     user = ids.get("user", "")
     inner = [c for c in table.columns if c != ids.get("item") and table.is_around(user, c)]
-    own_names = [replace(r, required=False, rarer=()) for r in roles if r.name == "user"]
-    found = resolve(inner, table.where, own_names) if user else {}
-    if found:
-        raise AmbiguousColumnError(
-            f"{table.where}: {quoted([user, found['user']])} could each be the user; name it with "
-            "--user-column NAME (in Python and in settings: user='NAME')"
-        )
+    for role in roles:
+        if user and role.name == "user":
+            own_names = replace(role, required=False, rarer=())
+            if found := resolve(inner, table.where, [own_names]):
+                raise ambiguous([user, found["user"]], role, table.where)
 
 
 def columns_beside_items(table: TableReader, columns: Mapping[str, str]) -> list[str]:

@@ -161,8 +161,10 @@ class NestedTable(DerivedTable):
                 refuse_nested(values.drop(self.lenient, strict=False), n_entries + 1, self.where)
             yield values, n_entries + 1
             n_entries += values.height
-        if n_lists := max(place.n_lists for place in places.values()):
-            innermost = {p.column(n_lists - 1): 0 for p in places.values() if p.n_lists == n_lists}
+        if n_lists := _n_lists(places.values()):
+            innermost = dict.fromkeys(
+                place.column(n_lists - 1) for place in places.values() if place.n_lists == n_lists
+            )
             verb = "holds" if len(innermost) == 1 else "hold"
             rows = "1 row is" if n_rows == 1 else f"{n_rows:,} rows are"
             self._remarks.append(
@@ -178,7 +180,7 @@ class NestedTable(DerivedTable):
         self, frame: pl.DataFrame, places: Mapping[str, Place], n_empty: Counter[str]
     ) -> pl.DataFrame:
         """Return the values of the places, with a row per entry of the innermost lists."""
-        for depth in range(max(place.n_lists for place in places.values()) + 1):
+        for depth in range(_n_lists(places.values()) + 1):
             columns = {
                 place.column(depth): place.values(depth)
                 if depth <= place.n_lists
@@ -203,6 +205,11 @@ class NestedTable(DerivedTable):
                 f"{self.where}: the lists in {_listed(lists)} do not have the same "
                 "length in every row; write one row per event"
             ) from None
+
+
+def _n_lists(places: Collection[Place]) -> int:
+    """Return the number of lists, one inside another, around the innermost values."""
+    return max((place.n_lists for place in places), default=0)
 
 
 def _listed(columns: Iterable[str]) -> str:

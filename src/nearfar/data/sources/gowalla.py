@@ -43,7 +43,7 @@ class Gowalla(Source):
         """The training events, then the test events; or the events of the only file."""
         names = [name for name in map(files.find, (TRAIN, TEST)) if name is not None]
         if not names:
-            names = files.names if files.kind == "file" else files_of_tables(files)
+            names = files_of_tables(files)
         if len(names) != 1:
             return self._log(files, (TRAIN, TEST), request)
         request.report.format = "lines of a user and the user's items"
