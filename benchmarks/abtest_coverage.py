@@ -57,10 +57,10 @@ def run(uplift: float) -> dict[str, Any]:
         _, treatment = arm(simulation, True, rng)
         pair = (Moments.of(sums, control), Moments.of(sums, treatment))
         total = Moments.of(sums, np.concatenate([control, treatment]))
-        means = [
+        control_means, treatment_means = (
             resampled_means(values, N_RESAMPLES, generator(i, "abtest bootstrap", name))
             for name, values in (("control", control), ("treatment", treatment))
-        ]
+        )
         for metric in METRICS:
             covariate = covariate_of(metric, total)
             assert covariate is not None
@@ -72,7 +72,7 @@ def run(uplift: float) -> dict[str, Any]:
                 ("cuped", covariate, (covariate, theta, share)),
             ):
                 estimate = measure(metric, *pair, covariate=control_variate)
-                boot = percentiles(metric, sums, *means, 0.95, adjustment)
+                boot = percentiles(metric, sums, control_means, treatment_means, 0.95, adjustment)
                 assert boot is not None
                 assert estimate.p is not None
                 widths.append((estimate.difference_high or 0) - (estimate.difference_low or 0))

@@ -148,7 +148,8 @@ def pgvector(items: np.ndarray) -> Iterator[tuple[str, Search]]:
     ):
         d = items.shape[1] + 1
         connection.execute("CREATE EXTENSION vector")
-        connection.execute(f"CREATE TABLE items (item int PRIMARY KEY, vector vector({d}))")
+        table = f"CREATE TABLE items (item int PRIMARY KEY, vector vector({d}))"
+        connection.execute(table.encode())
         with connection.cursor().copy("COPY items FROM STDIN") as copy:
             for position, row in enumerate(shifted(items)):
                 copy.write_row((position, str(row.tolist())))
@@ -163,7 +164,7 @@ def pgvector(items: np.ndarray) -> Iterator[tuple[str, Search]]:
             return best
 
         for ef in (100, 400):
-            connection.execute(f"SET hnsw.ef_search = {ef}")
+            connection.execute(f"SET hnsw.ef_search = {ef}".encode())
             yield f"pgvector HNSW, shifted, ef_search {ef}", search
 
 

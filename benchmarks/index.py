@@ -28,7 +28,7 @@ from scipy.sparse import csr_array
 import nearfar as nf
 from benchmarks.embeddings import vectors
 from benchmarks.machine import provenance
-from nearfar.bundle.bundle import About, Bundle
+from nearfar.bundle.bundle import Bundle, BundleMetadata
 from nearfar.bundle.index_building import format_recall, recalls
 from nearfar.core.files import write_json
 from nearfar.models.factors import Factors, LinearFolding
@@ -44,7 +44,7 @@ def make_bundle(n_items: int, n_dimensions: int) -> Bundle:
     offset = np.zeros(n_dimensions, np.float32)
     popularity = np.rint(1e6 * np.exp(2 * bias.astype(np.float64))).astype(np.int64)
     model = Factors(factors, bias, LinearFolding(factors / LENGTH, offset), popularity, 1_000_000)
-    return Bundle(model, nf.Vocabulary(range(n_items)), About("mf", created="made up"))
+    return Bundle(model, nf.Vocabulary(range(n_items)), BundleMetadata("mf", created="made up"))
 
 
 def histories(model: Factors, n_users: int, seed: int = 0) -> csr_array:
@@ -109,7 +109,7 @@ def main() -> None:
     )  # fmt: skip
     build_seconds = time.process_time() - started
     for name in ("build_seconds", "milliseconds"):
-        del index.about[name]  # wall-clock times, which other work on the machine changes
+        del index.metadata[name]  # wall-clock times, which other work on the machine changes
     out = arguments.out or Path(__file__).with_name(f"index_{arguments.items}.json")
     rows = {f"{n} per call": time_recommend(bundle, index, x[N_MEASURED:], n) for n in (1, 32)}
     table = Table(title=f"{arguments.items:,} items, effort {index.effort}, {format_recall(index)}")
@@ -122,7 +122,7 @@ def main() -> None:
     Console().print(table)
     write_json(out, {
         "items": arguments.items, "dimensions": arguments.dimensions, "k": K,
-        "effort": index.effort, **index.about, "recommend": rows,
+        "effort": index.effort, **index.metadata, "recommend": rows,
         "processor_seconds_to_build_and_measure": build_seconds,
         "peak_mebibytes": {
             "before": before / 1024,

@@ -26,7 +26,7 @@ from benchmarks.machine import provenance
 from benchmarks.peers.client import Peer, PeerError
 from nearfar.core.files import write_json
 from nearfar.core.ranking import Ranking
-from nearfar.metrics.judged import judge
+from nearfar.metrics.judged_ranking import judge
 from nearfar.metrics.ndcg import NDCG
 
 SIDES = [

@@ -40,9 +40,9 @@ def random_bundle() -> nf.Bundle:
     architecture = Architecture(N_ITEMS, 200, Base(), (600,), Dropout())
     network = architecture.build(torch.Generator().manual_seed(0))
     model = Autoencoder(architecture, network, np.arange(N_ITEMS)[::-1], 1000)
-    from nearfar.bundle.bundle import About
+    from nearfar.bundle.bundle import BundleMetadata
 
-    return nf.Bundle(model, nf.Vocabulary(range(N_ITEMS)), About("multvae"))
+    return nf.Bundle(model, nf.Vocabulary(range(N_ITEMS)), BundleMetadata("multvae"))
 
 
 def floor_seconds(n_users: int, product: Product) -> float:

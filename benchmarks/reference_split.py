@@ -22,17 +22,17 @@ PARTS = ("train", "validation_tr", "validation_te", "test_tr", "test_te")
 def prepare(ratings: Path, folder: Path, n_held_out: int) -> int:
     """Write PARTS as CSV (columns uid, sid) and the ids in order; return the number of ratings."""
     events = pd.read_csv(ratings)
-    events = events[events["rating"] >= 4]
+    events = events.loc[events["rating"] >= 4]
     counts = events.groupby("userId").size()
-    events = events[events["userId"].isin(counts.index[counts >= LEAST])]
+    events = events.loc[events["userId"].isin(counts.index[counts >= LEAST])]
     users = counts.index[counts >= LEAST].to_numpy()
     users = users[np.random.RandomState(SEED).permutation(len(users))]
-    train = events[events["userId"].isin(users[: -2 * n_held_out])]
+    train = events.loc[events["userId"].isin(users[: -2 * n_held_out])]
     items = pd.unique(train["movieId"])
     parts = {"train": train}
     groups = {"validation": users[-2 * n_held_out : -n_held_out], "test": users[-n_held_out:]}
     for name, members in groups.items():
-        held_out = events[events["userId"].isin(members) & events["movieId"].isin(items)]
+        held_out = events.loc[events["userId"].isin(members) & events["movieId"].isin(items)]
         parts[f"{name}_tr"], parts[f"{name}_te"] = fold_in_and_targets(held_out)
     uid = {user: number for number, user in enumerate(users.tolist())}
     sid = {item: number for number, item in enumerate(items.tolist())}

@@ -47,7 +47,7 @@ def random_bundle(folder: Path) -> Path:
     import torch
 
     import nearfar as nf
-    from nearfar.bundle.bundle import About
+    from nearfar.bundle.bundle import BundleMetadata
     from nearfar.models.autoencoder import Architecture, Autoencoder
     from nearfar.vae.corruption.corruption import Dropout
     from nearfar.vae.encoders.base import Base
@@ -55,7 +55,9 @@ def random_bundle(folder: Path) -> Path:
     architecture = Architecture(N_ITEMS, 200, Base(), (600,), Dropout())
     network = architecture.build(torch.Generator().manual_seed(0))
     model = Autoencoder(architecture, network, np.arange(N_ITEMS)[::-1], 1000)
-    return nf.save_bundle(nf.Bundle(model, nf.Vocabulary(range(N_ITEMS)), About("multvae")), folder)
+    return nf.save_bundle(
+        nf.Bundle(model, nf.Vocabulary(range(N_ITEMS)), BundleMetadata("multvae")), folder
+    )
 
 
 class Serving:

@@ -33,7 +33,7 @@ SHARES = (0.95, 0.995)
 def course(folder: Path, version: str) -> list[float]:
     """Return the validation NDCG@100 of a version by epoch."""
     bundle = Registry(folder / "registry").bundle(version)
-    return [record["validation"]["NDCG@100"] for record in bundle.about.training]
+    return [record["validation"]["NDCG@100"] for record in bundle.metadata.training]
 
 
 def measure(folder: Path, last, seed: int) -> dict:

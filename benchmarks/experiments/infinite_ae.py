@@ -23,6 +23,7 @@ from benchmarks.experiments import sets
 from nearfar.algorithms.algorithm import make_algorithm
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.evaluation.paired import compare_all
+from nearfar.models.ensemble import Ensemble
 from nearfar.models.model import Model
 
 METRIC = nf.NDCG(10)
@@ -84,6 +85,7 @@ def measure(name: str, before: dict[str, Any] | None = None) -> dict[str, Any]:
         )
 
     default = nf.EASE().resolved(train).l2
+    assert default is not None
     candidates = {l2: nf.EASE(l2=l2) for l2 in (round(s * default, 3) for s in SCALES)}
     for l2, algorithm in candidates.items():
         fit(f"EASE {l2:g}", algorithm, (0,))
@@ -106,6 +108,8 @@ def measure(name: str, before: dict[str, Any] | None = None) -> dict[str, Any]:
     pairs = compare_all(
         {label: by_seed[0] for label, by_seed in evaluations.items()}, "EASE", [METRIC]
     )
+    blend = models["blend"][0]
+    assert isinstance(blend, Ensemble)
     record = {
         "users": train.n_users, "items": train.n_items,
         "test_users": len(evaluations["EASE"][0].user_ids),
@@ -115,7 +119,7 @@ def measure(name: str, before: dict[str, Any] | None = None) -> dict[str, Any]:
             label: [e.mean(METRIC) for e in by_seed] for label, by_seed in evaluations.items()
         },
         "over_ease_seed_0": [pair.to_dict() for pair in pairs],
-        "blend_weights": list(models["blend"][0].weights),
+        "blend_weights": list(blend.weights),
     }  # fmt: skip
     for label, values in record["test"].items():
         print(name, label, [f"{100 * v:.2f}" for v in values], flush=True)

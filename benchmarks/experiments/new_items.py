@@ -149,7 +149,7 @@ def extended(task: Task, kind: str, records: dict[str, Any]) -> tuple[Score, Sco
     records[kind] = {
         "fit_seconds": round(fit_end - started, 1),
         "extend_seconds": round(time.perf_counter() - fit_end, 1),
-        **{k: extended_bundle.about.data["new_items"][k]
+        **{k: extended_bundle.metadata.data["new_items"][k]
            for k in ("n_new", "n_left_out", "n_features", "strengths", "explained", "share")},
     }  # fmt: skip
     position = extended_bundle.items.index(task.items.ids)

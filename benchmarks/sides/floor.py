@@ -48,7 +48,7 @@ class Floor(protocol.Adapter):
         self.settings, (self.n_users, n_items) = settings, train.shape
         b, h = settings.batch_size, settings.hidden
         self.hidden, self.weight = torch.randn(b, h), torch.randn(n_items, h)
-        self.gradient, self.scores = torch.randn(b, n_items), torch.empty(b, n_items)
+        self.gradient, self.score_buffer = torch.randn(b, n_items), torch.empty(b, n_items)
         self.to_hidden, self.to_weight = torch.empty(b, h), torch.empty(n_items, h)
 
     def multiply(self, a: Any, b: Any, out: Any) -> None:
@@ -73,7 +73,7 @@ class Floor(protocol.Adapter):
             started = time.perf_counter()
             for block in self.blocks():
                 weight, gradient = self.weight[block], self.gradient[:, block]
-                self.multiply(self.hidden, weight.T, self.scores[:, block])
+                self.multiply(self.hidden, weight.T, self.score_buffer[:, block])
                 self.multiply(gradient, weight, self.to_hidden)
                 self.multiply(gradient.T, self.hidden, self.to_weight[block])
             seconds.append(time.perf_counter() - started)

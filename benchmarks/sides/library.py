@@ -44,6 +44,7 @@ class NearFar(protocol.Adapter):
         from scipy.sparse import csr_array
 
         from nearfar.algorithms.algorithm import make_algorithm, preset
+        from nearfar.algorithms.multvae import MultVAE
         from nearfar.models.autoencoder import Autoencoder
         from nearfar.train.feed import Feed
         from nearfar.train.run import Run
@@ -54,6 +55,7 @@ class NearFar(protocol.Adapter):
         torch.set_num_threads(settings.threads)
         self.x = csr_array(train)
         algorithm = make_algorithm("multvae", preset("multvae", self.preset or "published"))
+        assert isinstance(algorithm, MultVAE)
         if not self.preset:
             options = {"batch_size": settings.batch_size, "learning_rate": settings.learning_rate}
             algorithm = replace(algorithm, **options)
@@ -76,7 +78,7 @@ class NearFar(protocol.Adapter):
         from nearfar.core.seeding import generator
 
         if not self.initialised:
-            self.algorithm.start.apply(self.model.network, self.x, self.state.run.seed)
+            self.algorithm.initialiser.apply(self.model.network, self.x, self.state.run.seed)
             self.initialised = True
         ticker = protocol.Ticker(n_steps)
         order = generator(0, "order", self.state.epoch).permutation(self.x.shape[0])

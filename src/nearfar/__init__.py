@@ -102,7 +102,7 @@ if TYPE_CHECKING:
     from nearfar.metrics.gini import Gini as Gini
     from nearfar.metrics.hit_rate import HitRate as HitRate
     from nearfar.metrics.ild import ILD as ILD
-    from nearfar.metrics.judged import Judged as Judged
+    from nearfar.metrics.judged_ranking import JudgedRanking as JudgedRanking
     from nearfar.metrics.map import MAP as MAP
     from nearfar.metrics.metric import CatalogueMetric as CatalogueMetric
     from nearfar.metrics.metric import Metric as Metric
@@ -222,7 +222,7 @@ _HOMES = {
     "nearfar.metrics.coverage": ("Coverage",),
     "nearfar.metrics.gini": ("Gini",),
     "nearfar.metrics.hit_rate": ("HitRate",),
-    "nearfar.metrics.judged": ("Judged",),
+    "nearfar.metrics.judged_ranking": ("JudgedRanking",),
     "nearfar.metrics.map": ("MAP",),
     "nearfar.metrics.metric": ("CatalogueMetric", "Metric", "UserMetric", "parse_metric"),
     "nearfar.metrics.mrr": ("MRR",),

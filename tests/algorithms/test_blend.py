@@ -128,9 +128,9 @@ def test_the_fit_takes_the_chosen_weights_and_bundles_report_them(data) -> None:
     algorithm = Blend(parts=PARTS[:2])
     model = algorithm.fit(train, users, run=cpu())
     assert model.weights == choose_weights(model, users)
-    about = Bundle.of(model, algorithm, train).about
-    assert about.settings["weights"] == list(model.weights)
-    again = make_algorithm(about.algorithm, about.settings).fit(train, None, run=cpu())
+    metadata = Bundle.of(model, algorithm, train).metadata
+    assert metadata.settings["weights"] == list(model.weights)
+    again = make_algorithm(metadata.algorithm, metadata.settings).fit(train, None, run=cpu())
     np.testing.assert_array_equal(again.score(train.x), model.score(train.x))
     assert model.label == "Blend(parts=(EASE(l2=30), MF(n_factors=3, l2=1)))"
 

@@ -159,7 +159,7 @@ def test_a_fit_uses_the_resolved_penalty_and_a_bundle_reports_it(algorithm) -> N
     other = type(algorithm)(l2=2 * resolved.l2).fit(data)
     assert not np.allclose(model.weights, other.weights)
     bundle = Bundle.of(model, algorithm, data)
-    assert bundle.about.settings["l2"] == resolved.l2
+    assert bundle.metadata.settings["l2"] == resolved.l2
 
 
 def test_settings_that_are_given_stay() -> None:

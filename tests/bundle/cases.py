@@ -7,7 +7,7 @@ import polars as pl
 import torch
 from scipy.sparse import csr_array
 
-from nearfar.bundle.bundle import About, Bundle
+from nearfar.bundle.bundle import Bundle, BundleMetadata
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.models.autoencoder import Architecture, Autoencoder
 from nearfar.models.constant import Constant
@@ -50,7 +50,7 @@ def make_items(n_items: int = N_ITEMS, *, text: bool = False, titles: bool = Tru
     return Vocabulary(ids, details)
 
 
-ABOUT = About(
+ABOUT = BundleMetadata(
     algorithm="ease",
     settings={"l2": 500.0, "user_exponent": 0.0},
     data={"name": "a log", "fingerprint": "f", "n_users": 50},

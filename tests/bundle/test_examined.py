@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nearfar.algorithms.ease import EASE
-from nearfar.bundle.bundle import About, Bundle
+from nearfar.bundle.bundle import Bundle, BundleMetadata
 from nearfar.bundle.theory_subject import best_weights, subject_of
 from nearfar.core.errors import EmptyDataError, SettingsError
 from nearfar.core.vocabulary import Vocabulary
@@ -21,8 +21,10 @@ TRAINING = [
 
 
 def bundle_of(name: str = "pia", training: list | None = None) -> Bundle:
-    about = About(algorithm="multvae", training=TRAINING if training is None else training)
-    return Bundle(model(name), interactions(two_tastes().toarray()).item_ids, about)
+    metadata = BundleMetadata(
+        algorithm="multvae", training=TRAINING if training is None else training
+    )
+    return Bundle(model(name), interactions(two_tastes().toarray()).item_ids, metadata)
 
 
 def test_weights_are_those_of_the_epoch_that_was_kept() -> None:
@@ -30,7 +32,7 @@ def test_weights_are_those_of_the_epoch_that_was_kept() -> None:
     found = subject_of(bundle_of(), users, n_sharing=20, n_masks=3, seed=5)
     assert (found.beta, found.align_weight) == (0.2, 2.0)
     assert (found.n_sharing, found.n_masks, found.seed) == (20, 3, 5)
-    assert best_weights(bundle_of(training=[]).about) == {}
+    assert best_weights(bundle_of(training=[]).metadata) == {}
 
 
 def test_weights_of_a_real_training() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from nearfar.algorithms.ease import EASE
 from nearfar.bundle import folder as folder_module
-from nearfar.bundle.bundle import About, Bundle, describe
+from nearfar.bundle.bundle import Bundle, BundleMetadata, describe
 from nearfar.bundle.folder import check_destination, is_bundle, load_bundle, save_bundle
 from nearfar.core.errors import ArtefactError, DataError
 from nearfar.train.history import EpochRecord, History
@@ -31,7 +31,7 @@ def test_a_loaded_bundle_scores_to_the_bit(kind, text, tmp_path) -> None:
     np.testing.assert_array_equal(loaded.model.popularity, saved.model.popularity)
     assert loaded.items == saved.items
     assert loaded.items.frame().equals(saved.items.frame())
-    assert loaded.about == ABOUT
+    assert loaded.metadata == ABOUT
     assert is_bundle(path)
 
 
@@ -57,11 +57,11 @@ def test_saving_a_loaded_bundle_again_gives_the_same_bytes(tmp_path) -> None:
 
 
 def test_without_epochs_there_is_no_file_of_them(tmp_path) -> None:
-    saved = Bundle(make_model("constant"), make_items(titles=False), About("popularity"))
+    saved = Bundle(make_model("constant"), make_items(titles=False), BundleMetadata("popularity"))
     path = save_bundle(saved, tmp_path / "b")
     names = {p.name for p in path.iterdir()}
     assert names == {"manifest.json", "model.safetensors", "items.parquet"}
-    assert load_bundle(path).about == About("popularity")
+    assert load_bundle(path).metadata == BundleMetadata("popularity")
     assert load_bundle(path).items.titles is None
 
 
@@ -120,7 +120,7 @@ def test_a_bundle_needs_an_id_an_item() -> None:
 def test_describe_says_where_a_model_comes_from() -> None:
     train = interactions(np.eye(6))
     record = EpochRecord(0, 1, 2.0, {"kl": np.float32(1)}, {}, 0, {}, True, 1.0, 0.0, 9.0)
-    about = describe(
+    metadata = describe(
         EASE(l2=3.0),
         train,
         seed=4,
@@ -128,19 +128,26 @@ def test_describe_says_where_a_model_comes_from() -> None:
         metrics={"validation": {"recall@20": float("nan"), "n": np.int64(3)}},
         history=History([record]),
     )
-    assert (about.algorithm, about.settings, about.seed) == (
+    assert (metadata.algorithm, metadata.settings, metadata.seed) == (
         "ease",
         {"l2": 3.0, "user_exponent": 0.25},
         4,
     )
-    assert about.data["fingerprint"] == train.fingerprint
-    assert about.data["name"] == "ml-1m"
-    assert about.data["protocol"]["kind"] == "strong"
-    assert (about.data["n_users"], about.data["n_items"], about.data["n_interactions"]) == (6, 6, 6)
-    assert about.metrics == {"validation": {"recall@20": None, "n": 3}}
-    assert about.training[0]["terms"] == {"kl": 1.0}
-    assert set(about.versions) == {"nearfar", "python", "torch", "numpy", "scipy", "polars"}
-    assert datetime.fromisoformat(about.created).utcoffset().total_seconds() == 0
-    assert About.from_dict(json.loads(json.dumps(about.to_dict(), allow_nan=False))) == about
+    assert metadata.data["fingerprint"] == train.fingerprint
+    assert metadata.data["name"] == "ml-1m"
+    assert metadata.data["protocol"]["kind"] == "strong"
+    assert (
+        metadata.data["n_users"],
+        metadata.data["n_items"],
+        metadata.data["n_interactions"],
+    ) == (6, 6, 6)
+    assert metadata.metrics == {"validation": {"recall@20": None, "n": 3}}
+    assert metadata.training[0]["terms"] == {"kl": 1.0}
+    assert set(metadata.versions) == {"nearfar", "python", "torch", "numpy", "scipy", "polars"}
+    assert datetime.fromisoformat(metadata.created).utcoffset().total_seconds() == 0
+    assert (
+        BundleMetadata.from_dict(json.loads(json.dumps(metadata.to_dict(), allow_nan=False)))
+        == metadata
+    )
     model = EASE(l2=3.0).fit(train)
     assert Bundle.of(model, EASE(l2=3.0), train).items == train.item_ids

@@ -120,8 +120,8 @@ def histories(n_users: int = 70) -> csr_array:
 
 def whole_graph(model: Model, k: int = K) -> ItemIndex:
     """An index whose effort is so high that it misses nothing."""
-    about = {"built_for": {"algorithm": "wmf", "created": "2026", "n_items": N_ITEMS}}
-    return ItemIndex(model, build_graph(model), k, N_ITEMS, fingerprint(model), about)
+    metadata = {"built_for": {"algorithm": "wmf", "created": "2026", "n_items": N_ITEMS}}
+    return ItemIndex(model, build_graph(model), k, N_ITEMS, fingerprint(model), metadata)
 
 
 def assert_equal(found: Ranking, expected: Ranking, kind: str = "") -> None:
@@ -252,17 +252,17 @@ def test_effort_is_raised_until_the_recall_is_reached() -> None:
     bundle, x, lines = bundle_of(make("linear folding")), histories(), []
     index = build_index(bundle, x, k=K, recall=0.9, force=True, progress=lines.append)
     efforts = [line for line in lines if line.startswith("effort")]
-    recall = index.about["recall"]
+    recall = index.metadata["recall"]
     assert recall["low"] >= 0.9
     assert recall["low"] <= recall["mean"] <= recall["high"] <= 1
     assert efforts[-1].startswith(f"effort {index.effort:,}: recall@{K} of ")
     assert recall["n_histories"] == x.shape[0] - 1
     exact = bundle.model.top_k(x[1:], K)
     assert recalls(index.top_k(x[1:], K)[0], exact).mean() == recall["mean"]
-    assert index.about["measured_on"] == "69 histories that were given"
+    assert index.metadata["measured_on"] == "69 histories that were given"
     weak = replace(index, effort=1)
     assert recalls(weak.top_k(x[1:], K)[0], exact).mean() <= recall["mean"]
-    for times in index.about["milliseconds"].values():
+    for times in index.metadata["milliseconds"].values():
         assert min(times["exact"], times["index"]) > 0
 
 
@@ -283,7 +283,7 @@ def test_without_histories_some_are_made_up_of_popular_items() -> None:
     again = index_building._make_histories(model, 0)
     assert (made != again).nnz == 0
     index = build_index(bundle_of(model), k=3, force=True)
-    assert index.about["measured_on"] == "500 histories made up of items drawn by popularity"
+    assert index.metadata["measured_on"] == "500 histories made up of items drawn by popularity"
     model.popularity[:] = 0
     assert index_building._make_histories(model, 0).nnz
 
@@ -350,7 +350,7 @@ def test_an_index_comes_back_as_it_was(saved: tuple[Bundle, Path]) -> None:
     assert manifest["kind"] == "nearfar index"
     index = load_index(path, bundle)
     assert (index.k, index.effort) == (K, manifest["effort"])
-    assert index.about["recall"] == manifest["recall"]
+    assert index.metadata["recall"] == manifest["recall"]
     built = build_index(bundle, histories(), k=K, force=True)
     assert_equal(index.top_k(histories(), K)[0], built.top_k(histories(), K)[0])
     save_index(index, path)  # in place of the one that stands there

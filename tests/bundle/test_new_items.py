@@ -45,7 +45,7 @@ def test_new_items_are_recommended_by_the_genres_that_the_bundle_holds(tmp_path:
     assert wider.items.titles is not None
     assert wider.items.titles.to_list()[-2:] == ["Trench", "Kiss"]
     assert wider.items.details["genres"].to_list()[-2:] == [["War", "Space"], ["Love"]]
-    done = wider.about.data["new_items"]
+    done = wider.metadata.data["new_items"]
     assert (done["n_new"], done["n_left_out"], done["left_out"]) == (2, 1, [103])
     of_new = recommend(wider, [[0, 4], [1, 5]], k=2, allow=[101, 102]).items
     assert of_new.tolist() == [[N, N + 1], [N + 1, N]]

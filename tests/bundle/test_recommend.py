@@ -201,12 +201,13 @@ from pathlib import Path
 from scipy.sparse import csr_array
 from nearfar.bundle.history_file import HistoryChunk
 from nearfar.bundle.recommend import recommend_to_file
-from nearfar.bundle.bundle import About, Bundle
+from nearfar.bundle.bundle import Bundle, BundleMetadata
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.models.constant import Constant
 
 n_items, size = 60, 4000
-bundle = Bundle(Constant(np.arange(n_items), 9), Vocabulary(list(range(n_items))), About("x"))
+items = Vocabulary(list(range(n_items)))
+bundle = Bundle(Constant(np.arange(n_items), 9), items, BundleMetadata("x"))
 ones = np.ones(size * 20, np.float32)
 
 def chunks(n_users):

@@ -27,7 +27,7 @@ def test_each_network_that_is_tried_has_the_length_that_the_data_give_it(short, 
         nf.MultVAE(), short.train, short.validation, tmp_path / "bundle", run=run, protocol={}
     )
     assert [attempt.epochs for attempt in run.history.attempts] == [2, 4]
-    kept = found.bundle.about.settings
+    kept = found.bundle.metadata.settings
     assert kept["epochs"] == len(run.history.records)
     assert kept["learning_rate"] > 0
 

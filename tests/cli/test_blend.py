@@ -28,7 +28,7 @@ def blend(work: Path) -> Path:
 def test_the_bundle_holds_the_chosen_weights_and_settings_from_the_data(blend) -> None:
     bundle = load_bundle(blend)
     assert isinstance(bundle.model, Ensemble)
-    settings = bundle.about.settings
+    settings = bundle.metadata.settings
     assert settings["weights"] == list(bundle.model.weights)
     assert settings["parts"][0]["kind"] == "edlae"
     assert settings["parts"][0]["l2"] > 0

@@ -36,7 +36,7 @@ def test_weights_carry_over_by_item(work: Path, grown: Path, tmp_path: Path, cap
     assert "which knows 29 of 30 items" in told
     assert "may have been trained on some of these validation users" in told
     before, after = load_bundle(work / "plain"), load_bundle(out)
-    assert after.about.settings["n_latent"] == 6, "the settings are the earlier ones"
+    assert after.metadata.settings["n_latent"] == 6, "the settings are the earlier ones"
     old, new = (
         {name: weight.numpy() for name, weight in bundle.model.network.state_dict().items()}
         for bundle in (before, after)
@@ -57,8 +57,8 @@ def test_a_chain_of_trainings_keeps_one_start(work: Path, tmp_path: Path) -> Non
     first, second = tmp_path / "first", tmp_path / "second"
     assert run([*asked, "--from", str(work / "plain"), "--out", str(first)]) == 0
     assert run([*asked, "--from", str(first), "--out", str(second)]) == 0
-    own = load_bundle(work / "plain").about.settings["initialiser"]
-    assert load_bundle(second).about.settings["initialiser"]["before"] == own
+    own = load_bundle(work / "plain").metadata.settings["initialiser"]
+    assert load_bundle(second).metadata.settings["initialiser"]["before"] == own
     assert not (tmp_path / "second.run").exists()
 
 

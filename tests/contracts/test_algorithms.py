@@ -254,8 +254,8 @@ def test_the_requirements_of_a_fit_grow_with_the_catalogue(case) -> None:
 
 def test_saving_and_loading_keeps_every_bit(case, fitted, clusters, tmp_path) -> None:
     train, validation = clusters
-    about = describe(make(case), train, seed=1, protocol={}, metrics={}, history=None)
-    save_bundle(Bundle(fitted, train.item_ids, about), tmp_path / "bundle")
+    metadata = describe(make(case), train, seed=1, protocol={}, metrics={}, history=None)
+    save_bundle(Bundle(fitted, train.item_ids, metadata), tmp_path / "bundle")
     loaded = load_bundle(tmp_path / "bundle")
     histories = validation.fold_in.x
     assert type(loaded.model) is type(fitted)

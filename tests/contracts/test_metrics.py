@@ -11,7 +11,7 @@ from nearfar.core.errors import SettingsError
 from nearfar.metrics.metric import (
     PACKAGE,
     CatalogueMetric,
-    Judged,
+    JudgedRanking,
     Metric,
     UserMetric,
     parse_metric,
@@ -69,7 +69,7 @@ def test_refuses_a_cutoff_beyond_the_ranking(cls: type[Metric]) -> None:
 @every_metric_at_k
 @given(seen=judged_rankings())
 def test_is_finite_within_its_bounds_and_looks_only_at_the_top(
-    cls: type[Metric], seen: Judged
+    cls: type[Metric], seen: JudgedRanking
 ) -> None:
     k = (seen.ranking.k + 1) // 2
     metric = cls(k=k)
@@ -79,12 +79,12 @@ def test_is_finite_within_its_bounds_and_looks_only_at_the_top(
     assert (np.asarray(values) >= 0).all()
     if metric.unit == "share":
         assert (np.asarray(values) <= 1 + 1e-12).all()
-    assert metric.overall(seen) == metric.overall(seen.first(k))
+    assert metric.overall(seen) == metric.overall(seen.truncated(k))
 
 
 @every_metric_at_k
 @given(seen=judged_rankings())
-def test_leaves_what_it_is_given_alone(cls: type[Metric], seen: Judged) -> None:
+def test_leaves_what_it_is_given_alone(cls: type[Metric], seen: JudgedRanking) -> None:
     before = [a.copy() for a in (seen.ranking.items, seen.hits, seen.n_held_out, seen.item_counts)]
     cls(k=1).overall(seen)
     after = [seen.ranking.items, seen.hits, seen.n_held_out, seen.item_counts]

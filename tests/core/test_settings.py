@@ -7,12 +7,14 @@ from nearfar.algorithms.algorithm import make_algorithm
 from nearfar.algorithms.ease import EASE
 from nearfar.algorithms.multvae import MultVAE
 from nearfar.algorithms.pia import PIA
+from nearfar.algorithms.warp import WARP
 from nearfar.core import settings
 from nearfar.core.assignments import parse_assignments
 from nearfar.core.errors import SettingsError, UnknownNameError
 from nearfar.jobs.pipeline_sections import TrainSection
 from nearfar.vae.corruption.corruption import Dropout, Mask
 from nearfar.vae.encoders.base import Base
+from nearfar.vae.initialisers.xavier import Xavier
 from nearfar.vae.weights.constant import ConstantWeight
 
 
@@ -183,3 +185,5 @@ def test_an_earlier_name_is_read_and_a_constructor_refuses_it_by_todays_name() -
         make_algorithm("multvae", {"start": "xavier", "initialiser": "spectral"})
     with pytest.raises(SettingsError, match="'start' is called 'initialiser' now"):
         MultVAE(start="xavier")  # pyright: ignore[reportCallIssue]
+    earlier = {"tries": 7, "start": "xavier"}
+    assert make_algorithm("warp", earlier) == WARP(n_negatives=7, initialiser=Xavier())

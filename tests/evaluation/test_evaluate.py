@@ -119,7 +119,7 @@ def test_refuses_no_metrics_and_unknown_ones(data: FoldIn) -> None:
 @dataclass(frozen=True)
 class OneHit(UserMetric):
     def per_user(self, judged):
-        return judged.first(1).hits[:, 0].astype(np.float64)
+        return judged.truncated(1).hits[:, 0].astype(np.float64)
 
 
 @pytest.mark.parametrize("metrics", [OneHit, [OneHit], ["ndcg@100", OneHit]])

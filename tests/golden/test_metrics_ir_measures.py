@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose
 
 from nearfar.metrics.hit_rate import HitRate
 from nearfar.metrics.map import MAP
-from nearfar.metrics.metric import Judged, UserMetric
+from nearfar.metrics.metric import JudgedRanking, UserMetric
 from nearfar.metrics.mrr import MRR
 from nearfar.metrics.ndcg import NDCG
 from nearfar.metrics.precision import Precision
@@ -34,7 +34,7 @@ PAIRS = [
 
 
 @pytest.fixture(scope="module")
-def rankings() -> tuple[Judged, dict[str, dict[str, int]], dict[str, dict[str, float]]]:
+def rankings() -> tuple[JudgedRanking, dict[str, dict[str, int]], dict[str, dict[str, float]]]:
     rng = np.random.default_rng(11)
     items = np.array([rng.permutation(N_ITEMS)[:WIDTH] for _ in range(N_USERS)])
     held_out = [

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nearfar.bundle.bundle import About, label_of_about
+from nearfar.bundle.bundle import BundleMetadata, label_of_metadata
 from nearfar.bundle.folder import load_bundle
 from tests.bundle.cases import ABOUT, KINDS, make_items, some_histories
 
@@ -22,21 +22,25 @@ def test_an_older_bundle_scores_as_it_did(kind: str) -> None:
     scores = json.loads((WRITTEN / "scores.json").read_text())[kind]
     np.testing.assert_allclose(bundle.model.score(some_histories()), scores, rtol=1e-6, atol=1e-6)
     assert bundle.items == make_items()
-    assert bundle.about == ABOUT
+    assert bundle.metadata == ABOUT
 
 
 def test_settings_that_an_older_version_did_not_have_get_the_values_it_fitted_with() -> None:
-    ease = About.from_dict({"algorithm": "ease", "settings": {"l2": 10.0}})
+    ease = BundleMetadata.from_dict({"algorithm": "ease", "settings": {"l2": 10.0}})
     assert ease.settings == {"l2": 10.0, "user_exponent": 0.0}
-    assert label_of_about(ease) == "EASE(l2=10, user_exponent=0)"
+    assert label_of_metadata(ease) == "EASE(l2=10, user_exponent=0)"
     parts = [{"kind": "edlae", "l2": 3.0}, {"kind": "popularity"}]
-    blend = About.from_dict({"algorithm": "blend", "settings": {"parts": parts}})
+    blend = BundleMetadata.from_dict({"algorithm": "blend", "settings": {"parts": parts}})
     edlae = {"kind": "edlae", "l2": 3.0, "user_exponent": 0.0}
     assert blend.settings == {"parts": [edlae, {"kind": "popularity"}]}
     for name in ("their.Algorithm", "unknown"):
         values = {"l2": 1.0}
-        assert About.from_dict({"algorithm": name, "settings": values}).settings == values
-    multvae = About.from_dict({"algorithm": "multvae", "settings": {"start": {"kind": "xavier"}}})
+        assert BundleMetadata.from_dict({"algorithm": name, "settings": values}).settings == values
+    multvae = BundleMetadata.from_dict(
+        {"algorithm": "multvae", "settings": {"start": {"kind": "xavier"}}}
+    )
     assert multvae.settings == {"initialiser": {"kind": "xavier"}}
-    written_now = About.from_dict({"algorithm": "ease", "settings": {"user_exponent": 0.25}})
+    written_now = BundleMetadata.from_dict(
+        {"algorithm": "ease", "settings": {"user_exponent": 0.25}}
+    )
     assert written_now.settings == {"user_exponent": 0.25}

@@ -65,7 +65,7 @@ def test_versions_have_a_lineage(grown) -> None:
     registry = Registry(folder / "registry")
     assert [v.name for v in registry.versions()] == [first.version.name, second.version.name]
     assert registry.current() == second.version.name
-    assert registry.bundle(second.version.name).about.data["fingerprint"]
+    assert registry.bundle(second.version.name).metadata.data["fingerprint"]
     lines = [json.loads(x) for x in (folder / "registry" / "events.jsonl").read_text().splitlines()]
     assert [(e["job"], e["outcome"]) for e in lines] == [
         ("train", "passed"), ("publish", "done"), ("score", "done")
@@ -172,9 +172,9 @@ def test_a_warm_start_knows_the_old_items_and_needs_fewer_epochs(shop: Path) -> 
     warm = train_weekly(pipeline, last, say=said.append)
     assert warm.warm
     assert any("items are known to it" in line for line in said)
-    first = Registry(pipeline.registry).bundle(warm.version.name).about.training[0]
+    first = Registry(pipeline.registry).bundle(warm.version.name).metadata.training[0]
     cold = train_weekly(pipeline_in(shop), last)
-    before = Registry(pipeline.registry).bundle(cold.version.name).about.training[0]
+    before = Registry(pipeline.registry).bundle(cold.version.name).metadata.training[0]
     assert first["terms"]["reconstruction"] < before["terms"]["reconstruction"]
     other = pipeline_in(shop, train={"warm_start": True}, algorithm={"n_latent": 5})
     assert not train_weekly(other, last).warm

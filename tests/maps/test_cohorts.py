@@ -24,7 +24,7 @@ def test_the_papers_cohorts_with_enough_users() -> None:
         "about 350 interactions (319-385)",
     )
     assert members(counts, cohorts, 1) == sorted([46, 50, 55] * 60)
-    assert [g["n_drawn"] for g in cohorts.about] == [120, 180, 180]
+    assert [g["n_drawn"] for g in cohorts.groups] == [120, 180, 180]
     assert cohorts.notes == ("60 users have 5 interactions or within 10% of it; widened to 5-6",)
     assert cohorts.ordered
 
@@ -41,9 +41,9 @@ def test_a_small_cohort_is_widened_to_the_nearest_users_and_says_so() -> None:
     cohorts = cohorts_by_interactions(counts, (5, 50), at_least=20)
     # 3 within 10%, and 6 is nearest, then 7, all of which count: no drawing among ties
     assert members(counts, cohorts, 0) == [5] * 3 + [6] * 4 + [7] * 50
-    assert cohorts.about[0]["n_within_tolerance"] == 3
-    assert cohorts.about[0]["widened"]
-    assert not cohorts.about[1]["widened"]
+    assert cohorts.groups[0]["n_within_tolerance"] == 3
+    assert cohorts.groups[0]["widened"]
+    assert not cohorts.groups[1]["widened"]
     assert cohorts.notes == ("3 users have 5 interactions or within 10% of it; widened to 5-7",)
 
 
@@ -69,9 +69,9 @@ def test_cohorts_never_share_a_user_and_rise(counts, sizes, tolerance, at_least)
         return
     assert len(np.unique(cohorts.rows)) == cohorts.n_users
     assert (counts[cohorts.rows] > 0).all()
-    bounds = [(g["low"], g["high"]) for g in cohorts.about]
+    bounds = [(g["low"], g["high"]) for g in cohorts.groups]
     assert all(a[1] < b[0] for a, b in pairwise(bounds))
-    for label, group in enumerate(cohorts.about):
+    for label, group in enumerate(cohorts.groups):
         mine = counts[cohorts.rows[cohorts.labels == label]]
         assert (mine.min(), mine.max()) == (group["low"], group["high"])
         # nobody between the bounds was passed over

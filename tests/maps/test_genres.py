@@ -42,7 +42,7 @@ def test_the_taste_is_what_is_chosen_above_chance_not_most() -> None:
 def test_only_the_most_frequent_genres_are_shown_and_the_rest_is_counted() -> None:
     users = users_of([COMEDY] * 6 + [HORROR] * 5 + [DRAMA] * 4 + [[0, 20]])
     cohorts = cohorts_by_genre(users, n_genres=2)
-    assert [g["n_users"] for g in cohorts.about] == [6, 5]
+    assert [g["n_users"] for g in cohorts.groups] == [6, 5]
     assert cohorts.names == ("Comedy", "Horror")
     assert cohorts.notes[0].startswith("11 of 16 users have one of these genres")
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from nearfar.core.ranking import Ranking
-from nearfar.metrics.metric import Judged, judge
+from nearfar.metrics.metric import JudgedRanking, judge
 
 
 def ranking(items: list[list[int]] | np.ndarray) -> Ranking:
@@ -34,7 +34,7 @@ def judged(
     n_train_users: int = 100,
     histories: list[list[int]] | None = None,
     genres: list[list[int]] | None = None,
-) -> Judged:
+) -> JudgedRanking:
     """Without `histories` nobody has one; without `genres` item i has i mod 3, the last none."""
     counts = np.arange(1, n_items + 1) if item_counts is None else np.asarray(item_counts)
     of_items = [[i % 3] for i in range(n_items - 1)] + [[]] if genres is None else genres
@@ -50,7 +50,7 @@ def judged(
 
 
 @st.composite
-def judged_rankings(draw: st.DrawFn, *, padded: bool = True) -> Judged:
+def judged_rankings(draw: st.DrawFn, *, padded: bool = True) -> JudgedRanking:
     """One to six users, each with held-out items and up to eight places of twelve items."""
     n_users, n_items = draw(st.integers(1, 6)), 12
     k = draw(st.integers(1, 8))

@@ -20,7 +20,7 @@ from nearfar.metrics import sampled
 from nearfar.metrics.arp import ARP
 from nearfar.metrics.auc import AUC
 from nearfar.metrics.ild import ILD
-from nearfar.metrics.metric import Judged, UserMetric, parse_metric
+from nearfar.metrics.metric import JudgedRanking, UserMetric, parse_metric
 from nearfar.metrics.miscalibration import Miscalibration
 from nearfar.metrics.sampled import SampledHitRate, SampledNDCG
 from nearfar.metrics.serendipity import Serendipity
@@ -53,7 +53,7 @@ class Case:
         ]
         self.genres[0] = [N_GENRES - 1]
         self.counts = rng.integers(0, 30, N_ITEMS)
-        self.seen: Judged = judged(
+        self.seen: JudgedRanking = judged(
             self.items, self.held_out, N_ITEMS, self.counts, 100, self.histories, self.genres
         )
 
@@ -180,7 +180,7 @@ def test_auc_at_k_is_the_mean_over_all_orders_of_the_rest(k: int) -> None:
         labels = [i in wanted for i in (*order[:k], *rest)]
         right = sum(a and not b for a, b in combinations(labels, 2))
         values.append(right / 9)
-    assert AUC(k).per_user(seen.first(k)).tolist() == [pytest.approx(np.mean(values))]
+    assert AUC(k).per_user(seen.truncated(k)).tolist() == [pytest.approx(np.mean(values))]
 
 
 def test_auc_where_nothing_or_everything_is_wanted() -> None:

@@ -8,8 +8,8 @@ from hypothesis import given
 from scipy.sparse import csr_array
 
 from nearfar.core.errors import DataError, SettingsError
-from nearfar.metrics.judged import joined
-from nearfar.metrics.metric import Judged, judge
+from nearfar.metrics.judged_ranking import joined
+from nearfar.metrics.metric import JudgedRanking, judge
 from tests.metrics.cases import judged, judged_rankings, matrix, ranking
 
 
@@ -33,7 +33,7 @@ def test_nothing_held_out_is_no_hit() -> None:
 
 
 @given(judged_rankings())
-def test_agrees_with_sets(seen: Judged) -> None:
+def test_agrees_with_sets(seen: JudgedRanking) -> None:
     """The same hits as one look-up a place in a dictionary of sets."""
     rng = np.random.default_rng(0)
     n_users, n_items = seen.n_users, seen.n_items
@@ -90,10 +90,10 @@ def test_refuses_counts_of_other_items() -> None:
 
 def test_first_cuts_and_refuses_to_go_deeper() -> None:
     seen = judged([[2, 0, 5]], [[0, 5]])
-    assert seen.first(2).hits.tolist() == [[False, True]]
-    assert seen.first(2).ranking.items.tolist() == [[2, 0]]
+    assert seen.truncated(2).hits.tolist() == [[False, True]]
+    assert seen.truncated(2).ranking.items.tolist() == [[2, 0]]
     with pytest.raises(SettingsError, match="cutoff of 4 on a ranking of 3"):
-        seen.first(4)
+        seen.truncated(4)
 
 
 def test_joined_parts_are_the_whole() -> None:

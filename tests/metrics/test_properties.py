@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 from nearfar.core.ranking import Ranking
 from nearfar.metrics.hit_rate import HitRate
 from nearfar.metrics.map import MAP
-from nearfar.metrics.metric import Judged, UserMetric
+from nearfar.metrics.metric import JudgedRanking, UserMetric
 from nearfar.metrics.mrr import MRR
 from nearfar.metrics.ndcg import NDCG
 from nearfar.metrics.precision import Precision
@@ -31,18 +31,20 @@ RELEVANCE: list[UserMetric] = [
 every_relevance = pytest.mark.parametrize("metric", RELEVANCE, ids=str)
 
 
-def with_hits(seen: Judged, hits: np.ndarray) -> Judged:
+def with_hits(seen: JudgedRanking, hits: np.ndarray) -> JudgedRanking:
     return replace(seen, hits=hits)
 
 
-def best(seen: Judged) -> Judged:
+def best(seen: JudgedRanking) -> JudgedRanking:
     """As many hits as can be, all at the top."""
     return with_hits(seen, np.arange(seen.ranking.k) < seen.n_held_out[:, None])
 
 
 @every_relevance
 @given(seen=judged_rankings())
-def test_lies_between_nothing_found_and_the_best_ranking(metric: UserMetric, seen: Judged) -> None:
+def test_lies_between_nothing_found_and_the_best_ranking(
+    metric: UserMetric, seen: JudgedRanking
+) -> None:
     at = metric @ seen.ranking.k
     values = at.per_user(seen)
     assert (values >= 0).all()
@@ -52,14 +54,14 @@ def test_lies_between_nothing_found_and_the_best_ranking(metric: UserMetric, see
 
 @pytest.mark.parametrize("metric", [Recall(), NDCG(), HitRate(), MRR(), MAP()], ids=str)
 @given(seen=judged_rankings())
-def test_the_best_ranking_reaches_1(metric: UserMetric, seen: Judged) -> None:
+def test_the_best_ranking_reaches_1(metric: UserMetric, seen: JudgedRanking) -> None:
     assert_allclose((metric @ seen.ranking.k).per_user(best(seen)), 1, rtol=1e-12)
 
 
 @every_relevance
 @given(seen=judged_rankings(padded=False), data=st.data())
 def test_promoting_a_hit_never_lowers(
-    metric: UserMetric, seen: Judged, data: st.DataObject
+    metric: UserMetric, seen: JudgedRanking, data: st.DataObject
 ) -> None:
     k = seen.ranking.k
     place = data.draw(st.integers(0, k - 1))
@@ -84,7 +86,9 @@ def test_the_place_matters(metric: UserMetric) -> None:
 
 @every_relevance
 @given(seen=judged_rankings(), seed=st.integers(0, 1000))
-def test_permuting_users_permutes_values(metric: UserMetric, seen: Judged, seed: int) -> None:
+def test_permuting_users_permutes_values(
+    metric: UserMetric, seen: JudgedRanking, seed: int
+) -> None:
     order = np.random.default_rng(seed).permutation(seen.n_users)
     moved = replace(
         seen,
@@ -98,13 +102,13 @@ def test_permuting_users_permutes_values(metric: UserMetric, seen: Judged, seed:
 
 @pytest.mark.parametrize("metric", [Recall(over="held_out"), HitRate(), MRR()], ids=str)
 @given(seen=judged_rankings())
-def test_rises_with_k(metric: UserMetric, seen: Judged) -> None:
+def test_rises_with_k(metric: UserMetric, seen: JudgedRanking) -> None:
     values = [(metric @ k).per_user(seen) for k in range(1, seen.ranking.k + 1)]
     assert (np.diff(values, axis=0) >= 0).all()
 
 
 @given(seen=judged_rankings())
-def test_the_two_recalls_differ_only_beyond_the_cutoff(seen: Judged) -> None:
+def test_the_two_recalls_differ_only_beyond_the_cutoff(seen: JudgedRanking) -> None:
     k = seen.ranking.k
     few = seen.n_held_out <= k
     reachable, over_all = Recall(k).per_user(seen), Recall(k, over="held_out").per_user(seen)

@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from nearfar.core.ranking import Ranking
-from nearfar.metrics.judged import judge
+from nearfar.metrics.judged_ranking import judge
 from nearfar.metrics.ndcg import NDCG
 from nearfar.vae.terms import lambda_rank
 from nearfar.vae.terms.lambda_rank import LambdaRank

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nearfar.core.ranking import Ranking
 from nearfar.kernels.rows import Rows
-from nearfar.metrics.judged import judge
+from nearfar.metrics.judged_ranking import judge
 from nearfar.metrics.ndcg import NDCG
 from nearfar.models.autoencoder import Architecture
 from nearfar.vae.corruption.corruption import Dropout

@@ -8,7 +8,7 @@ from nearfar.report.report import report_cohorts
 
 
 def sizes(counts: np.ndarray) -> list[int]:
-    return [group["size"] for group in report_cohorts(counts, 1000, seed=0).about]
+    return [group["size"] for group in report_cohorts(counts, 1000, seed=0).groups]
 
 
 def test_the_papers_where_the_data_have_them() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from nearfar.algorithms.algorithm import make_algorithm, presets
-from nearfar.bundle.bundle import About, jsonable
+from nearfar.bundle.bundle import BundleMetadata, jsonable
 from nearfar.core import settings
 from nearfar.core.assignments import parse_assignments
 from nearfar.report.command import train_command
@@ -27,9 +27,9 @@ VARIED = [
 ]  # fmt: skip
 
 
-def about_of(name: str, values: dict) -> About:
+def about_of(name: str, values: dict) -> BundleMetadata:
     plain = jsonable(settings.to_plain(make_algorithm(name, values)))
-    return About(name, {k: v for k, v in plain.items() if k != "kind"}, seed=4)
+    return BundleMetadata(name, {k: v for k, v in plain.items() if k != "kind"}, seed=4)
 
 
 @pytest.mark.parametrize(("name", "values"), VARIED)
@@ -47,41 +47,41 @@ def test_it_gives_the_settings_back(name: str, values: dict) -> None:
 
 def test_only_what_differs_from_the_defaults_is_spelled_out() -> None:
     assert "--set" not in str(train_command(about_of("ease", {}), "d", "o"))
-    assert "--seed" not in str(train_command(About("popularity"), "d", "o"))
+    assert "--seed" not in str(train_command(BundleMetadata("popularity"), "d", "o"))
     aligned = str(train_command(about_of("multvae", {"alignment": "pia"}), "d", "o"))
     assert aligned.endswith("--seed 4 --set alignment=pia")
-    about = bundle(EVIL_NAME).about
-    line = train_command(about, "d", EVIL_NAME)
+    metadata = bundle(EVIL_NAME).metadata
+    line = train_command(metadata, "d", EVIL_NAME)
     assert line is not None
     assert shlex.split(line)[6] == EVIL_NAME
     assert "epochs=5" in line
     values = parse_assignments(shlex.split(line)[10::2])
     assert make_algorithm("multvae", values) == replace(
-        ALGORITHMS[EVIL_NAME], learning_rate=about.settings["learning_rate"]
+        ALGORITHMS[EVIL_NAME], learning_rate=metadata.settings["learning_rate"]
     )
 
 
 @pytest.mark.parametrize(
-    "about",
+    "metadata",
     [
-        About("tests.report.hostile.Algorithm"),
-        About("multvae", {"corruption": {"kind": "tests.report.hostile.Mask"}}),
-        About("multvae", {"initialiser": "tests.report.hostile.Start"}),
+        BundleMetadata("tests.report.hostile.Algorithm"),
+        BundleMetadata("multvae", {"corruption": {"kind": "tests.report.hostile.Mask"}}),
+        BundleMetadata("multvae", {"initialiser": "tests.report.hostile.Start"}),
     ],
 )
-def test_nothing_that_a_bundle_names_is_imported(about: About) -> None:
-    assert train_command(about, "d", "o") is None
+def test_nothing_that_a_bundle_names_is_imported(metadata: BundleMetadata) -> None:
+    assert train_command(metadata, "d", "o") is None
     assert "tests.report.hostile" not in sys.modules
 
 
 @pytest.mark.parametrize(
-    "about",
+    "metadata",
     [
-        About("no_such_algorithm"),
-        About("ease", {"no_such_setting": 3}),
-        About("ease", {"l2": "much"}),
-        About("ease", {"a=b": 1.0}),
+        BundleMetadata("no_such_algorithm"),
+        BundleMetadata("ease", {"no_such_setting": 3}),
+        BundleMetadata("ease", {"l2": "much"}),
+        BundleMetadata("ease", {"a=b": 1.0}),
     ],
 )
-def test_what_cannot_be_said_is_not_said(about: About) -> None:
-    assert train_command(about, "d", "o") is None
+def test_what_cannot_be_said_is_not_said(metadata: BundleMetadata) -> None:
+    assert train_command(metadata, "d", "o") is None

@@ -36,7 +36,7 @@ def test_shown_counts_every_place_of_every_list() -> None:
 def test_items_of_a_bundle_are_matched_by_id() -> None:
     """The same model with its items' ids reversed shows the items of these ids."""
     old = bundle("pop")
-    turned = Bundle(old.model, Vocabulary(list(reversed(old.items.ids.to_list()))), old.about)
+    turned = Bundle(old.model, Vocabulary(list(reversed(old.items.ids.to_list()))), old.metadata)
     straight, reversed_ = measure("a", old, split()), measure("b", turned, split())
     assert straight.shown[0] > 0
     assert reversed_.shown[-1] > 0
@@ -46,8 +46,8 @@ def test_items_of_a_bundle_are_matched_by_id() -> None:
 def test_unknown_items_and_foreign_training_users_are_told() -> None:
     old = bundle("pop")
     ids = [*range(100, 145), *range(900, 915)]
-    about = replace(old.about, data={**old.about.data, "fingerprint": "of other data"})
-    found = measure("pop", Bundle(old.model, Vocabulary(ids), about), split())
+    metadata = replace(old.metadata, data={**old.metadata.data, "fingerprint": "of other data"})
+    found = measure("pop", Bundle(old.model, Vocabulary(ids), metadata), split())
     lost = split().test.held_out.x[:, 45:].nnz
     assert f"{lost} of {split().test.held_out.n_interactions} held-out" in found.notes[0]
     assert "was not trained on the training users" in found.notes[1]
@@ -58,11 +58,11 @@ def test_a_bundle_of_other_data_is_refused() -> None:
     old = bundle("pop")
     ids = Vocabulary([*range(100, 110), *range(900, 950)])
     with pytest.raises(DataError, match="hardly any item of the split"):
-        measure("pop", Bundle(old.model, ids, old.about), split())
+        measure("pop", Bundle(old.model, ids, old.metadata), split())
 
 
 def test_where_it_was_trained_is_known_by_fingerprint() -> None:
     old = bundle("pop")
     assert old.trained_on(split().train)
-    unknown = Bundle(old.model, old.items, replace(old.about, data={}))
+    unknown = Bundle(old.model, old.items, replace(old.metadata, data={}))
     assert unknown.trained_on(split().train)

@@ -154,8 +154,8 @@ def test_a_bundle_goes_from_device_to_cpu_and_back(case: str, clusters, tmp_path
     with simulated_cuda():
         model = algorithm.fit(train, validation, run=Run(seed=1))
         scores = model.score(x)
-        about = describe(algorithm, train, seed=1, protocol={}, metrics={}, history=None)
-        save_bundle(Bundle(model, train.item_ids, about), path)
+        metadata = describe(algorithm, train, seed=1, protocol={}, metrics={}, history=None)
+        save_bundle(Bundle(model, train.item_ids, metadata), path)
         bundle = load_bundle(path, device="cuda")
         assert bundle.model.device == CUDA
         np.testing.assert_array_equal(bundle.model.score(x), scores)

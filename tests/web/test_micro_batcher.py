@@ -30,7 +30,7 @@ class Echo:
     anchors = None
 
     def __init__(self) -> None:
-        self.about = {}
+        self.metadata = {}
         self.items = Vocabulary(list(range(100)))
         self.max_k = None
         self.index_k = 0

@@ -86,8 +86,8 @@ def test_items_of_two_extensions_are_all_new() -> None:
     once = extended("item_item")
     more = pl.DataFrame({"item": [902], "title": ["Later"], "genres": ["Drama"]})
     twice = once.with_new_items(more)
-    assert twice.about.data["new_items"]["n_new"] == 1
-    assert n_trained_items(twice.about.data, twice.n_items) == 12
+    assert twice.metadata.data["new_items"]["n_new"] == 1
+    assert n_trained_items(twice.metadata.data, twice.n_items) == 12
     assert n_trained_items({}, 12) == 12
     # As bundles were written before they told how many items were trained on.
     assert n_trained_items({"new_items": {"n_new": 2}}, 14) == 12

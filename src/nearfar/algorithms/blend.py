@@ -22,7 +22,7 @@ from nearfar.core.ranges import NonNegativeFloat
 from nearfar.core.ranking import Ranking
 from nearfar.core.seeding import derive
 from nearfar.data.interactions import FoldIn, Interactions
-from nearfar.metrics.judged import judge
+from nearfar.metrics.judged_ranking import judge
 from nearfar.metrics.ndcg import NDCG
 from nearfar.models.ensemble import Ensemble, check_weights
 from nearfar.models.model import Model

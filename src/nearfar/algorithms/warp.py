@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from nearfar.algorithms.recipe import Training
 from nearfar.core.ranges import NonNegativeFloat, PositiveInt
@@ -26,8 +28,8 @@ class WARP(Training):
     positive's rank without dividing by the number of violations. See `WARPLoss` for the loss here.
 
     Args:
-        tries: negatives sampled per positive. More of them distinguish smaller ranks from 0 and
-            make a step slower.
+        n_negatives: negatives sampled per positive. More of them distinguish smaller ranks from 0
+            and make a step slower.
         margin: difference by which a positive's score should exceed a negative's.
         l2: weight of the squared length of all weight matrices.
 
@@ -37,7 +39,9 @@ class WARP(Training):
         20
     """
 
-    tries: PositiveInt = 100
+    RENAMED: ClassVar[Mapping[str, str]] = {**Training.RENAMED, "tries": "n_negatives"}
+
+    n_negatives: PositiveInt = 100
     margin: NonNegativeFloat = 1.0
     l2: NonNegativeFloat = 1e-5
 
@@ -48,5 +52,5 @@ class WARP(Training):
         return self.training(catalogue, weight_decay=2 * self.l2, noise=False)
 
     def objective(self, catalogue: TrainingCounts, seed: int) -> Objective:
-        term = WARPLoss(catalogue.n_items, self.tries, self.margin)
+        term = WARPLoss(catalogue.n_items, self.n_negatives, self.margin)
         return Objective({"ranking": WeightedTerm(term, ConstantWeight())})

@@ -39,7 +39,7 @@ LIBRARIES = ("torch", "numpy", "scipy", "polars")
 
 
 @dataclass(frozen=True)
-class About:
+class BundleMetadata:
     """Describes how a model was trained; every value is JSON-able.
 
     Args:
@@ -67,8 +67,8 @@ class About:
         return {f.name: jsonable(getattr(self, f.name)) for f in fields(self)}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> About:
-        """Make an `About` from what `to_dict` returned.
+    def from_dict(cls, values: Mapping[str, Any]) -> BundleMetadata:
+        """Make an `BundleMetadata` from what `to_dict` returned.
 
         Fields unknown to this version are dropped. Settings that the version which wrote the bundle
         did not have get the values that keep its meaning.
@@ -101,13 +101,13 @@ class Bundle:
 
     Examples:
         >>> bundle = nf.Bundle.of(ease, nf.EASE(l2=50), split.train)
-        >>> bundle.n_items, bundle.about.algorithm
+        >>> bundle.n_items, bundle.metadata.algorithm
         (20, 'ease')
     """
 
     model: Model
     items: Vocabulary
-    about: About
+    metadata: BundleMetadata
 
     def __post_init__(self) -> None:
         if self.model.n_items != len(self.items):
@@ -121,17 +121,17 @@ class Bundle:
         return len(self.items)
 
     def __repr__(self) -> str:
-        return summary_text(f"Bundle of {self.about.algorithm}", self._facts())
+        return summary_text(f"Bundle of {self.metadata.algorithm}", self._facts())
 
     def _repr_html_(self) -> str:
-        return summary_html(f"Bundle of {self.about.algorithm}", self._facts())
+        return summary_html(f"Bundle of {self.metadata.algorithm}", self._facts())
 
     def _facts(self) -> dict[str, object]:
         titles = self.items.titles
         n_titles = 0 if titles is None else len(self.items) - titles.null_count()
         return {
             "kind": type(self.model).__name__, "items": self.n_items, "titles": n_titles,
-            "training users": self.model.n_train_users, "created": self.about.created,
+            "training users": self.model.n_train_users, "created": self.metadata.created,
         }  # fmt: skip
 
     @classmethod
@@ -147,15 +147,15 @@ class Bundle:
         history: History | None = None,
     ) -> Bundle:
         """Return the bundle of a model just fitted on `train`; for the options see `describe`."""
-        about = describe(
+        metadata = describe(
             algorithm.as_fitted(model), train,
             seed=seed, protocol=protocol, metrics=metrics, history=history,
         )  # fmt: skip
-        return cls(model, train.item_ids, about)
+        return cls(model, train.item_ids, metadata)
 
     def trained_on(self, train: Interactions) -> bool:
         """Return whether the model was fitted on these interactions; True if that is unknown."""
-        return self.about.data.get("fingerprint") in (None, train.fingerprint)
+        return self.metadata.data.get("fingerprint") in (None, train.fingerprint)
 
     def with_new_items(
         self,
@@ -168,7 +168,7 @@ class Bundle:
         """Return a bundle that also recommends items that nobody has interacted with yet.
 
         New items come after the bundle's items, which keep their positions; see
-        `models.new_items.with_new_items` for how they are placed. `about.data["new_items"]`
+        `models.new_items.with_new_items` for how they are placed. `metadata.data["new_items"]`
         records what was added.
 
         Args:
@@ -194,13 +194,15 @@ class Bundle:
         )  # fmt: skip
         record = {
             "n_new": catalogue.new.shape[0],
-            "n_trained": n_trained_items(self.about.data, self.n_items),
+            "n_trained": n_trained_items(self.metadata.data, self.n_items),
             "n_left_out": len(catalogue.left_out),
             "left_out": catalogue.left_out.head(MAX_LISTED).to_list(), "exposure": exposure,
             "seed": seed, **vars(placement),
         }  # fmt: skip
-        about = replace(self.about, data={**self.about.data, "new_items": jsonable(record)})
-        return Bundle(model, catalogue.items, about)
+        metadata = replace(
+            self.metadata, data={**self.metadata.data, "new_items": jsonable(record)}
+        )
+        return Bundle(model, catalogue.items, metadata)
 
     @cached_property
     def titles(self) -> TitleIndex:
@@ -216,7 +218,7 @@ def describe(
     protocol: Mapping[str, Any] | None = None,
     metrics: Mapping[str, Any] | None = None,
     history: History | None = None,
-) -> About:
+) -> BundleMetadata:
     """Describe how a model was fitted.
 
     Settings that default to values computed from the data are recorded with those values.
@@ -244,7 +246,7 @@ def describe(
     if train.weights is not None:
         ignoring = [discovery.name_of(type(a)) for a in algorithm.ignoring_weights()]
         data["weights"] = {"ignored_by": ignoring}
-    return About(
+    return BundleMetadata(
         algorithm=discovery.name_of(type(algorithm)),
         settings={k: v for k, v in values.items() if k != "kind"},
         data=jsonable(data),
@@ -267,14 +269,14 @@ def versions() -> dict[str, str]:
     return result
 
 
-def label_of_about(about: About) -> str:
+def label_of_metadata(metadata: BundleMetadata) -> str:
     """Return the model's name in tables; a third party's algorithm is named, not imported."""
-    if "." in about.algorithm:
-        return about.algorithm
+    if "." in metadata.algorithm:
+        return metadata.algorithm
     try:
-        return label_of(make_algorithm(about.algorithm, about.settings))
+        return label_of(make_algorithm(metadata.algorithm, metadata.settings))
     except NearfarError:  # the settings are of another version of nearfar
-        return about.algorithm
+        return metadata.algorithm
 
 
 def jsonable(value: Any) -> Any:

@@ -42,7 +42,7 @@ class Exported:
         anchors: the item anchors of PIA, or None.
         model: kind, n_items, n_train_users, and whether anchors are in the space of the latents.
         settings: "input" is sparse or dense, "k" a number or None.
-        about: the bundle's `About` without the epochs.
+        metadata: the bundle's `BundleMetadata` without the epochs.
         graphs: file names of the graphs.
     """
 
@@ -52,7 +52,7 @@ class Exported:
     anchors: Float[np.ndarray, "items latent"] | None
     model: dict[str, Any]
     settings: dict[str, Any]
-    about: dict[str, Any]
+    metadata: dict[str, Any]
     graphs: tuple[str, ...]
 
     @property

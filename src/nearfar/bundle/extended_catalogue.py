@@ -145,7 +145,7 @@ def n_trained_items(data: Mapping[str, Any], n_items: int) -> int:
     """Return how many items the model was trained on; items added later come after them.
 
     Args:
-        data: `About.data` of a bundle or an export.
+        data: `BundleMetadata.data` of a bundle or an export.
         n_items: number of items of the model.
     """
     record = data.get("new_items") or {}

@@ -17,7 +17,7 @@ from polars.exceptions import PolarsError
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from nearfar.bundle.bundle import About, Bundle, check_bundle, label_of_about
+from nearfar.bundle.bundle import Bundle, BundleMetadata, check_bundle, label_of_metadata
 from nearfar.bundle.registry_layout import bundle_folder, with_registered_items
 from nearfar.core import discovery
 from nearfar.core.arguments import validate_arguments
@@ -87,8 +87,8 @@ def save_bundle(bundle: Bundle, path: str | Path) -> Path:
     if POPULARITY in arrays:
         raise ArtefactError(f"a model's array must not be called {POPULARITY!r}; rename it")
     arrays = {**arrays, POPULARITY: model.popularity}
-    about = bundle.about.to_dict()
-    training = about.pop("training")
+    metadata = bundle.metadata.to_dict()
+    training = metadata.pop("training")
     content = {
         "model": {
             "kind": _kind(type(model)),
@@ -96,7 +96,7 @@ def save_bundle(bundle: Bundle, path: str | Path) -> Path:
             "n_train_users": model.n_train_users,
             "description": description,
         },
-        "about": about,
+        "about": metadata,
     }
     with atomic_folder(path, overwrite_if=is_bundle) as folder:
         save_file({k: np.asarray(v, order="C") for k, v in arrays.items()}, folder / ARRAYS)
@@ -140,7 +140,7 @@ def load_bundle(path: str | Path, *, device: Device = "cpu", trust: bool = False
             raise ArtefactError(f"{path / NAME} is damaged: it lists no {name}; {REMEDY}")
     try:
         items = _read_items(path / ITEMS)
-        about = About.from_dict(
+        metadata = BundleMetadata.from_dict(
             {**manifest["about"], "training": _read_training(path, manifest["files"])}
         )
         model = _restore(manifest["model"], _read_arrays(path / ARRAYS), len(items), trust)
@@ -150,9 +150,9 @@ def load_bundle(path: str | Path, *, device: Device = "cpu", trust: bool = False
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise ArtefactError(f"{path} cannot be read ({reason}); {REMEDY}") from None
-    model.label = label_of_about(about)
+    model.label = label_of_metadata(metadata)
     model.to(torch_device)
-    return Bundle(model, items, about)
+    return Bundle(model, items, metadata)
 
 
 def _kind(cls: type[Model]) -> str:

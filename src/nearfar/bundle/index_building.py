@@ -64,8 +64,8 @@ def build_index(
 
     The search effort is raised until the 95 % interval of recall@k lies above `recall`. Recall is
     the share of the exact best k items, without those of the history, that the index also returns.
-    `about` of the result holds "recall" (mean, low, high), "milliseconds" per user with and without
-    the index, for one user and for 32 at once, "measured_on" and "build_seconds".
+    `metadata` of the result holds "recall" (mean, low, high), "milliseconds" per user with and
+    without the index, for one user and for 32 at once, "measured_on" and "build_seconds".
 
     Args:
         bundle: a bundle of an autoencoder or a factor model.
@@ -86,7 +86,7 @@ def build_index(
 
     Examples:
         >>> index = nf.build_index(bundle, split.test.fold_in.x, k=5, force=True)
-        >>> index.about["measured_on"]
+        >>> index.metadata["measured_on"]
         '10 histories that were given'
     """
     check_bundle(bundle)
@@ -98,25 +98,25 @@ def build_index(
     report(f"building the graph of {model.n_items:,} items")
     started = time.perf_counter()
     graph = build_graph(model)
-    about: dict[str, Any] = {
+    metadata: dict[str, Any] = {
         "built_for": {
-            "algorithm": bundle.about.algorithm, "created": bundle.about.created,
+            "algorithm": bundle.metadata.algorithm, "created": bundle.metadata.created,
             "n_items": model.n_items,
         },
         "graph": {"neighbours": N_NEIGHBOURS, "build_effort": BUILD_EFFORT, "seed": seed},
         "measured_on": f"{sample.shape[0]} {origin}",
         "build_seconds": time.perf_counter() - started,
     }  # fmt: skip
-    index = ItemIndex(model, graph, k, min(k + MARGIN, model.n_items), fingerprint(model), about)
+    index = ItemIndex(model, graph, k, min(k + MARGIN, model.n_items), fingerprint(model), metadata)
     report(f"ranking {sample.shape[0]} histories exactly")
     exact = model.top_k(sample, k)
     index = _raise_effort(index, exact, sample, recall, report, force=force)
-    about["milliseconds"] = {
+    metadata["milliseconds"] = {
         name: milliseconds(index, sample, size)
         for name, size in (("one user", 1), (f"{BATCH_USERS} users", BATCH_USERS))
     }
-    times = about["milliseconds"]["one user"]
-    if not force and about["recall"]["low"] < recall:
+    times = metadata["milliseconds"]["one user"]
+    if not force and metadata["recall"]["low"] < recall:
         raise SettingsError(
             f"an index does not pay here: {format_recall(index)} is reached at an effort of "
             f"{index.effort:,}, which takes {times['index']:.2f} ms per user, and ranking all "
@@ -148,7 +148,7 @@ def check_can_index(model: Model, k: int, recall: float) -> None:
 
 def format_recall(index: ItemIndex) -> str:
     """Return the measured recall of an index and its interval as text."""
-    recall = index.about["recall"]
+    recall = index.metadata["recall"]
     return f"recall@{index.k} of {recall['mean']:.4f} ({recall['low']:.4f} to {recall['high']:.4f})"
 
 
@@ -177,7 +177,7 @@ def _raise_effort(
         interval = mean_interval(user_recalls)
         mean = float(user_recalls.mean())
         low, high = (mean, mean) if interval is None else (interval.low, min(1.0, interval.high))
-        index.about["recall"] = {
+        index.metadata["recall"] = {
             "asked": recall, "mean": mean, "low": float(low), "high": float(high),
             "n_histories": len(user_recalls),
         }  # fmt: skip

@@ -38,7 +38,7 @@ def save_index(index: ItemIndex, path: str | Path) -> Path:
     import faiss
 
     manifest = {
-        "k": index.k, "effort": index.effort, "fingerprint": index.fingerprint, **index.about
+        "k": index.k, "effort": index.effort, "fingerprint": index.fingerprint, **index.metadata
     }  # fmt: skip
     with atomic_folder(Path(path), overwrite_if=lambda p: holds(p, KIND)) as folder:
         faiss.write_index(index.graph, str(folder / GRAPH))
@@ -105,8 +105,8 @@ def _read_graph(path: Path, manifest: dict[str, Any], model: Model) -> ItemIndex
     if not isinstance(graph, faiss.IndexHNSW) or (n_items, n_columns) != expected:
         raise ArtefactError(f"{path / GRAPH} holds no graph of this bundle's items; {REMEDY}")
     not_measured = ("kind", "format", "files", "fingerprint")
-    about = {name: value for name, value in manifest.items() if name not in not_measured}
-    return ItemIndex(model, graph, k, effort, manifest["fingerprint"], about)
+    metadata = {name: value for name, value in manifest.items() if name not in not_measured}
+    return ItemIndex(model, graph, k, effort, manifest["fingerprint"], metadata)
 
 
 def find_index(paths: Sequence[Path], bundle: Bundle) -> tuple[Path, ItemIndex] | None:

@@ -45,11 +45,11 @@ class ItemIndex:
         k: the list length that recall was measured for; longer lists are ranked exactly.
         effort: candidates that a search keeps; a larger effort finds more and takes longer.
         fingerprint: checksum of the model's item vectors.
-        about: the measurements, as JSON values; see `build_index`.
+        metadata: the measurements, as JSON values; see `build_index`.
 
     Examples:
         >>> index = nf.build_index(bundle, k=5, force=True)
-        >>> index.k, index.about["recall"]["mean"]
+        >>> index.k, index.metadata["recall"]["mean"]
         (5, 1.0)
     """
 
@@ -58,7 +58,7 @@ class ItemIndex:
     k: int
     effort: int
     fingerprint: str
-    about: dict[str, Any]
+    metadata: dict[str, Any]
 
     def top_k(
         self,
@@ -206,15 +206,15 @@ def index_of(bundle: Bundle, index: ItemIndex | None) -> ItemIndex | None:
         return index
     if index.fingerprint != fingerprint(bundle.model):
         raise DataError(
-            f"the index is of another bundle ({describe_bundle(index.about)}); read the one of "
+            f"the index is of another bundle ({describe_bundle(index.metadata)}); read the one of "
             "this bundle by nf.load_index(path, bundle)"
         )
     # Equal item vectors do not make equal models: encoder, popularity and device may differ.
     return replace(index, model=bundle.model)
 
 
-def describe_bundle(about: dict[str, Any]) -> str:
+def describe_bundle(metadata: dict[str, Any]) -> str:
     """Return the algorithm, size and date of the bundle that an index was built for, as text."""
-    value = about.get("built_for")
+    value = metadata.get("built_for")
     bundle = value if isinstance(value, dict) else {}
     return f"{bundle.get('algorithm')} of {bundle.get('n_items')} items, {bundle.get('created')}"

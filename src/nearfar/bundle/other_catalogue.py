@@ -79,7 +79,7 @@ def warm_started(
     if not isinstance(algorithm, AutoencoderAlgorithm) or not isinstance(model, Autoencoder):
         raise SettingsError(
             "only an autoencoder can start from earlier weights; the bundle is of "
-            f"{bundle.about.algorithm}, and the algorithm is {type(algorithm).__name__}"
+            f"{bundle.metadata.algorithm}, and the algorithm is {type(algorithm).__name__}"
         )
     alternatives = algorithm.alternatives()
     matching = next((a for a in alternatives if not _differences(model, a)), None)
@@ -113,7 +113,7 @@ def settings_of(bundle: Bundle) -> dict[str, Any]:
 
     Settings computed from the data have the values that were used.
     """
-    settings = dict(bundle.about.settings)
+    settings = dict(bundle.metadata.settings)
     while (settings.get("initialiser") or {}).get("kind") == "saved":
         settings["initialiser"] = settings["initialiser"]["before"]
     return settings

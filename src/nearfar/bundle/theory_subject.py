@@ -10,7 +10,7 @@ import numpy as np
 
 from nearfar.algorithms.algorithm import make_algorithm
 from nearfar.algorithms.autoencoding import AutoencoderAlgorithm
-from nearfar.bundle.bundle import About, Bundle
+from nearfar.bundle.bundle import Bundle, BundleMetadata
 from nearfar.core.errors import EmptyDataError, NearfarError, SettingsError
 from nearfar.core.files import read_json
 from nearfar.core.manifest import NAME as MANIFEST
@@ -48,7 +48,7 @@ def subject_of(
     """
     if not isinstance(bundle.model, Autoencoder):
         raise SettingsError(
-            f"{bundle.about.algorithm} has no latent space to examine; give a bundle of an "
+            f"{bundle.metadata.algorithm} has no latent space to examine; give a bundle of an "
             "autoencoder, such as multvae"
         )
     histories = users.on_items(bundle.items)
@@ -56,29 +56,29 @@ def subject_of(
     groups = np.full(len(counts), len(activity))
     for number, group in enumerate(activity):
         groups[group.contains(counts)] = number
-    weights = best_weights(bundle.about)
+    weights = best_weights(bundle.metadata)
     return Subject(
         bundle.model, histories.x, groups, (*map(str, activity), "others"),
         beta=float(weights.get("kl", 1.0)), align_weight=float(weights.get("alignment", 0.0)),
         keep_prob=keep_prob, n_masks=n_masks, n_sharing=n_sharing, seed=seed,
-        algorithm=algorithm_of(bundle.about),
+        algorithm=algorithm_of(bundle.metadata),
     )  # fmt: skip
 
 
-def algorithm_of(about: About) -> AutoencoderAlgorithm | None:
+def algorithm_of(metadata: BundleMetadata) -> AutoencoderAlgorithm | None:
     """Return the algorithm of the model; None if it is from another package or version."""
-    if "." in about.algorithm:
+    if "." in metadata.algorithm:
         return None
     try:
-        algorithm = make_algorithm(about.algorithm, about.settings)
+        algorithm = make_algorithm(metadata.algorithm, metadata.settings)
     except NearfarError:  # settings of another version
         return None
     return algorithm if isinstance(algorithm, AutoencoderAlgorithm) else None
 
 
-def best_weights(about: About) -> dict[str, Any]:
+def best_weights(metadata: BundleMetadata) -> dict[str, Any]:
     """Return the loss weights of the objective's terms at the best epoch."""
-    best = [record for record in about.training if record.get("best")]
+    best = [record for record in metadata.training if record.get("best")]
     return dict(best[-1].get("weights", {})) if best else {}
 
 
@@ -123,7 +123,7 @@ def fingerprints(
         "bundles": {
             title: {
                 "bundle": read_json(folder / MANIFEST)["sha256"],
-                "trained_on": bundles[title].about.data.get("fingerprint"),
+                "trained_on": bundles[title].metadata.data.get("fingerprint"),
             }
             for title, folder in folders.items()
         },

@@ -66,7 +66,7 @@ def extend(
     for remark in features.remarks:
         output.remark(remark)
     extended = loaded.with_new_items(features, exposure=exposure, histories=users, seed=seed)
-    summary = extended.about.data["new_items"]
+    summary = extended.metadata.data["new_items"]
     if summary["n_left_out"]:
         examples = ", ".join(map(str, summary["left_out"][:3]))
         output.warning(

@@ -81,17 +81,17 @@ def index(
     n_bytes = sum(file.stat().st_size for file in out.iterdir())
     value = {
         "bundle": str(bundle), "out": str(out), "n_bytes": n_bytes, "k": item_index.k,
-        "effort": item_index.effort, **item_index.about,
+        "effort": item_index.effort, **item_index.metadata,
     }  # fmt: skip
-    times = item_index.about["milliseconds"]
+    times = item_index.metadata["milliseconds"]
     rows = [
         [way, *(f"{by_way[way]:.2f}" for by_way in times.values())] for way in ("exact", "index")
     ]
     columns = ["ms per user", *(f"{size} at once" for size in times)]
     output.result(
         value,
-        f"{format_recall(item_index)}, on {item_index.about['measured_on']}; "
+        f"{format_recall(item_index)}, on {item_index.metadata['measured_on']}; "
         f"effort {item_index.effort:,}",
         table(None, columns, rows),
-        f"built in {item_index.about['build_seconds']:.0f} s; saved {out} ({readable(n_bytes)})",
+        f"built in {item_index.metadata['build_seconds']:.0f} s; saved {out} ({readable(n_bytes)})",
     )

@@ -116,7 +116,7 @@ def train(
     fitter = make_algorithm(algorithm, values)
     check_destination(out)
     check_targets(track or ())
-    interactions, validation, about = _open_training(
+    interactions, validation, metadata = _open_training(
         data, log_options, validation_share, seed, output
     )
     output.remark(
@@ -143,7 +143,7 @@ def train(
             checkpoint_seconds=checkpoint_seconds, callbacks=(progress, *callbacks),
             keep_on_interrupt=True,
         )  # fmt: skip
-        trained = train_bundle(fitter, interactions, validation, out, run=run, protocol=about)
+        trained = train_bundle(fitter, interactions, validation, out, run=run, protocol=metadata)
     history = run.history
     rows = []
     if trained.evaluation is not None:
@@ -155,11 +155,11 @@ def train(
             "settings": settings.to_plain(trained.algorithm),
             "from_data": from_data, "n_users": interactions.n_users,
             "n_items": interactions.n_items,
-            "fit_seconds": trained.fit_seconds, "metrics": trained.bundle.about.metrics,
+            "fit_seconds": trained.fit_seconds, "metrics": trained.bundle.metadata.metrics,
             "n_epochs": len(history.records),
             "best_epoch": history.best_epoch, "stopped_early": history.stopped_early,
             "attempts": [attempt.to_dict() for attempt in history.attempts],
-            "interrupted": history.interrupted, "read": about.get("read"),
+            "interrupted": history.interrupted, "read": metadata.get("read"),
         },
         table(None, ["validation", "mean"], rows) if rows else "no validation users",
         f"fitted in {trained.fit_seconds:.1f} s; saved {out}",
@@ -174,7 +174,7 @@ def earlier_settings(bundle: Bundle, algorithm: str) -> dict[str, Any]:
     Raises:
         SettingsError: the bundle is of another algorithm.
     """
-    earlier = bundle.about.algorithm
+    earlier = bundle.metadata.algorithm
     if earlier != algorithm:
         raise SettingsError(
             f"--from names a bundle of {earlier}; {algorithm} cannot go on from it: "
@@ -234,22 +234,22 @@ def _open_training(
 
     A split folder has its own validation users; of a log, a share of the users is held out.
     """
-    about: dict[str, object]
+    metadata: dict[str, object]
     if is_split_folder(Path(source)):
         split = load_split(Path(source))
-        about = {"split": split.fingerprint, **split.protocol}
+        metadata = {"split": split.fingerprint, **split.protocol}
         split = inputs.split_with_options(split, source, log_options, output)
         inputs.report_weights(split.train, output)
-        return split.train, split.validation, about
+        return split.train, split.validation, metadata
     log = inputs.open_log(source, log_options, output)
     interactions = log.interactions()
     inputs.report_weights(interactions, output)
-    about = {"log": log.name, "steps": [str(step) for step in log.steps]}
+    metadata = {"log": log.name, "steps": [str(step) for step in log.steps]}
     if log.read is not None:
-        about["read"] = log.read.to_dict()
+        metadata["read"] = log.read.to_dict()
     if share == 0:
-        return interactions, None, about
+        return interactions, None, metadata
     if remark := single_item_remark(interactions):
         output.remark(remark)
     train, validation = hold_out_users(interactions, share, seed=seed)
-    return train, validation, {**about, "validation_share": share, "validation_seed": seed}
+    return train, validation, {**metadata, "validation_share": share, "validation_seed": seed}

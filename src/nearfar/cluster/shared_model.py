@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from nearfar.bundle.bundle import About, Bundle
+from nearfar.bundle.bundle import Bundle, BundleMetadata
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.models.ensemble import Ensemble
 from nearfar.models.model import Model
@@ -31,7 +31,7 @@ class SharedBundle:
         popularity: number of users who interacted with each item.
         n_train_users: number of training users.
         items: the catalogue.
-        about: description of the bundle.
+        metadata: description of the bundle.
     """
 
     kind: type[Model]
@@ -40,7 +40,7 @@ class SharedBundle:
     popularity: np.ndarray
     n_train_users: int
     items: Vocabulary
-    about: About
+    metadata: BundleMetadata
 
     @classmethod
     def of(cls, bundle: Bundle) -> SharedBundle:
@@ -49,7 +49,7 @@ class SharedBundle:
         description, arrays = model.state()
         return cls(
             type(model), description, arrays, model.popularity, model.n_train_users,
-            bundle.items, bundle.about,
+            bundle.items, bundle.metadata,
         )  # fmt: skip
 
     def bundle(self, device: Device = "cpu") -> Bundle:
@@ -60,7 +60,7 @@ class SharedBundle:
         if device == "cpu":
             self._share(model)
         model.to(Run(device=device).torch_device)
-        return Bundle(model, self.items, self.about)
+        return Bundle(model, self.items, self.metadata)
 
     def _share(self, model: Model, prefix: str = "") -> None:
         """Replace the networks' own copies by the shared arrays."""

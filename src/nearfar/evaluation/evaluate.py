@@ -18,7 +18,7 @@ from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.genres import genre_matrix
 from nearfar.data.interactions import FoldIn
 from nearfar.evaluation.evaluation import Evaluation as Evaluation
-from nearfar.metrics.judged import Judged, joined, judge
+from nearfar.metrics.judged_ranking import JudgedRanking, joined, judge
 from nearfar.metrics.metric import CatalogueMetric, Metric, UserMetric, parse_metric
 from nearfar.metrics.ndcg import NDCG
 from nearfar.metrics.recall import Recall
@@ -132,7 +132,7 @@ def evaluate(
         metric: [] for metric in parsed_metrics if isinstance(metric, UserMetric)
     }
     catalogue_metrics = [metric for metric in parsed_metrics if isinstance(metric, CatalogueMetric)]
-    judged_batches: list[Judged] = []
+    judged_batches: list[JudgedRanking] = []
     for start in range(0, len(users), batch_size):
         rows = users[start : start + batch_size]
         histories = data.fold_in.x[rows]
@@ -148,7 +148,9 @@ def evaluate(
         for metric, batches in per_batch.items():
             batches.append(metric.per_user(judged))
         if catalogue_metrics:
-            judged_batches.append(judged.first(max(metric.depth for metric in catalogue_metrics)))
+            judged_batches.append(
+                judged.truncated(max(metric.depth for metric in catalogue_metrics))
+            )
         if on_batch is not None:
             on_batch(start + len(rows), len(users))
     all_judged = joined(judged_batches) if judged_batches else None

@@ -68,7 +68,7 @@ def _extend(
     stamp = f"{digest(Path(details.path))}, {details}"
     if folder.exists():
         saved = load_bundle(folder, device=pipeline.train.device)
-        if saved.about.data.get("new_items", {}).get(FILE) == stamp:
+        if saved.metadata.data.get("new_items", {}).get(FILE) == stamp:
             return saved
     features = details.read_features()
     for remark in features.remarks:
@@ -77,9 +77,9 @@ def _extend(
         features, exposure=details.exposure, seed=pipeline.train.seed,
         histories=users.on_items(bundle.items).x,
     )  # fmt: skip
-    summary = {**extended.about.data["new_items"], FILE: stamp}
-    about = replace(extended.about, data={**extended.about.data, "new_items": summary})
-    extended = replace(extended, about=about)
+    summary = {**extended.metadata.data["new_items"], FILE: stamp}
+    metadata = replace(extended.metadata, data={**extended.metadata.data, "new_items": summary})
+    extended = replace(extended, metadata=metadata)
     save_bundle(extended, folder)
     for name, export in exports_of(pipeline.train.exports).items():
         export.write(extended, folder.with_name(EXTENDED[name]))

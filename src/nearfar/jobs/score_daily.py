@@ -224,8 +224,8 @@ def _inputs(
     }  # fmt: skip
     if reranking is not None:
         inputs["rerank"] = to_plain(reranking)
-    if NEW_ITEMS in bundle.about.data:
-        inputs[NEW_ITEMS] = bundle.about.data[NEW_ITEMS][FILE]
+    if NEW_ITEMS in bundle.metadata.data:
+        inputs[NEW_ITEMS] = bundle.metadata.data[NEW_ITEMS][FILE]
     return inputs
 
 

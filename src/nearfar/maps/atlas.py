@@ -61,7 +61,7 @@ class ModelToMap:
         """
         if not isinstance(bundle.model, LatentModel):
             raise SettingsError(
-                f"{title} is a bundle of {bundle.about.algorithm}, which has no latent space to "
+                f"{title} is a bundle of {bundle.metadata.algorithm}, which has no latent space to "
                 "map; give a bundle of an autoencoder, such as multvae"
             )
         return cls.measured(bundle.model, bundle.items, test)
@@ -131,7 +131,7 @@ class Atlas:
 
     def legend(self) -> list[str]:
         """Return one label per cohort: its name and the number of its users on the map."""
-        return [f"{g['name']}: {g['n_drawn']:,} users" for g in self.cohorts.about]
+        return [f"{g['name']}: {g['n_drawn']:,} users" for g in self.cohorts.groups]
 
 
 def make_atlas(

@@ -40,7 +40,7 @@ class Cohorts:
         names: names of the groups.
         rows: positions of the drawn users, group after group.
         labels: group of each drawn user, counted from 0.
-        about: one JSON-able description per group, with its name and numbers of users.
+        groups: one JSON-able description per group, with its name and numbers of users.
         notes: remarks on how the groups were chosen, one sentence each.
         ordered: whether the groups are in order of size.
     """
@@ -48,7 +48,7 @@ class Cohorts:
     names: tuple[str, ...]
     rows: Int[np.ndarray, " users"]
     labels: Int[np.ndarray, " users"]
-    about: tuple[dict[str, Any], ...]
+    groups: tuple[dict[str, Any], ...]
     notes: tuple[str, ...] = ()
     ordered: bool = False
 
@@ -58,7 +58,7 @@ class Cohorts:
 
     def to_dict(self) -> dict[str, Any]:
         """Return groups and notes as JSON-able values, without the users."""
-        return {"groups": [dict(group) for group in self.about], "notes": list(self.notes)}
+        return {"groups": [dict(group) for group in self.groups], "notes": list(self.notes)}
 
 
 def cohorts_by_interactions(
@@ -102,9 +102,9 @@ def cohorts_by_interactions(
     counts = np.asarray(counts)
     groups, notes = [], []
     for index, size in enumerate(sizes):
-        members, about = _cohort_near(counts, sizes, index, tolerance, at_least)
-        notes += _widening_notes(size, tolerance, about)
-        groups.append((members, about))
+        members, group = _cohort_near(counts, sizes, index, tolerance, at_least)
+        notes += _widening_notes(size, tolerance, group)
+        groups.append((members, group))
     known = counts[counts > 0]
     hint = (
         f"users have {known.min()} to {known.max()} interactions, half of them at most "
@@ -156,14 +156,14 @@ def _cohort_near(
     }
 
 
-def _widening_notes(size: int, tolerance: float, about: dict[str, Any]) -> list[str]:
-    if not about["widened"]:
+def _widening_notes(size: int, tolerance: float, group: dict[str, Any]) -> list[str]:
+    if not group["widened"]:
         return []
-    n = about["n_within_tolerance"]
+    n = group["n_within_tolerance"]
     have = "user has" if n == 1 else "users have"
     return [
         f"{n:,} {have} {size} interactions or within {tolerance:.0%} of it; widened to "
-        f"{about['low']}-{about['high']}"
+        f"{group['low']}-{group['high']}"
     ]
 
 
@@ -190,8 +190,8 @@ def draw_cohorts(
         SettingsError: `max_users` leaves a group fewer than two users.
         EmptyDataError: fewer than two groups have two users or more.
     """
-    cohorts = [(np.flatnonzero(members), about) for members, about in groups if members.sum() > 1]
-    left_out = [about["name"] for members, about in groups if members.sum() < 2]
+    cohorts = [(np.flatnonzero(members), group) for members, group in groups if members.sum() > 1]
+    left_out = [group["name"] for members, group in groups if members.sum() < 2]
     if len(cohorts) < 2:
         raise EmptyDataError(f"fewer than two cohorts have two users or more; {hint}")
     notes = [*notes, *(f"{name}: fewer than two users, left out" for name in left_out)]
@@ -202,16 +202,16 @@ def draw_cohorts(
             f"{max_users} users in {len(cohorts)} cohorts; a map needs two users per cohort"
         )
     rows, labels, described = [], [], []
-    for label, (members, about) in enumerate(cohorts):
+    for label, (members, group) in enumerate(cohorts):
         drawn = members
         if len(members) > share:
-            rng = generator(seed, "maps", "cohort", about["name"])
+            rng = generator(seed, "maps", "cohort", group["name"])
             drawn = np.sort(rng.choice(members, share, replace=False))
-            notes.append(f"{about['name']}: {share:,} of {len(members):,} users drawn")
+            notes.append(f"{group['name']}: {share:,} of {len(members):,} users drawn")
         rows.append(drawn)
         labels.append(np.full(len(drawn), label))
-        described.append({**about, "n_users": len(members), "n_drawn": len(drawn)})
-    names = tuple(about["name"] for about in described)
+        described.append({**group, "n_users": len(members), "n_drawn": len(drawn)})
+    names = tuple(group["name"] for group in described)
     return Cohorts(
         names, np.concatenate(rows), np.concatenate(labels), tuple(described), tuple(notes), ordered
     )

@@ -37,7 +37,7 @@ def distances_table(atlas: Atlas) -> Table:
     A distance is that of the cohorts' means divided by the spread of users about the mean of their
     cohort, so that maps are comparable.
     """
-    short = {g["name"]: str(g.get("size", g["name"])) for g in atlas.cohorts.about}
+    short = {g["name"]: str(g.get("size", g["name"])) for g in atlas.cohorts.groups}
     first = atlas.maps[0].numbers["distances"]
     order = [tuple(pair) for pair in first["order"][:MAX_PAIRS]]
     rows, data = [], []

@@ -8,7 +8,7 @@ from nearfar.metrics.coverage import Coverage as Coverage
 from nearfar.metrics.gini import Gini as Gini
 from nearfar.metrics.hit_rate import HitRate as HitRate
 from nearfar.metrics.ild import ILD as ILD
-from nearfar.metrics.judged import Judged as Judged
+from nearfar.metrics.judged_ranking import JudgedRanking as JudgedRanking
 from nearfar.metrics.map import MAP as MAP
 from nearfar.metrics.metric import CatalogueMetric as CatalogueMetric
 from nearfar.metrics.metric import Metric as Metric

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from nearfar.core.errors import DataError
-from nearfar.metrics.metric import Judged, UserMetric
+from nearfar.metrics.metric import JudgedRanking, UserMetric
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class ARP(UserMetric):
         True
     """
 
-    def per_user(self, judged: Judged) -> Float64[np.ndarray, " users"]:
+    def per_user(self, judged: JudgedRanking) -> Float64[np.ndarray, " users"]:
         max_count = judged.item_counts.max(initial=0)
         if max_count > judged.n_train_users:
             raise DataError(
                 f"an item has {max_count} training users of {judged.n_train_users} in all; give "
                 "item_counts and n_train_users of the same training data"
             )
-        recommended = judged.first(self.depth).shown()
+        recommended = judged.truncated(self.depth).ranked_items()
         total = recommended @ (judged.item_counts / max(judged.n_train_users, 1))
         return total / np.maximum(np.diff(recommended.indptr), 1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from nearfar.metrics.metric import Judged, UserMetric
+from nearfar.metrics.metric import JudgedRanking, UserMetric
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class AUC(UserMetric):
         True
     """
 
-    def per_user(self, judged: Judged) -> Float64[np.ndarray, " users"]:
-        top = judged.first(self.depth)
+    def per_user(self, judged: JudgedRanking) -> Float64[np.ndarray, " users"]:
+        top = judged.truncated(self.depth)
         n_seen = np.diff(judged.known_histories(self).indptr)
         n_positives = np.where(top.n_held_out > 0, top.n_held_out, np.nan)
         n_negatives = judged.n_items - n_seen - top.n_held_out

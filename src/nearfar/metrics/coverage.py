@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nearfar.metrics.metric import CatalogueMetric, Judged
+from nearfar.metrics.metric import CatalogueMetric, JudgedRanking
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,6 @@ class Coverage(CatalogueMetric):
         0.8
     """
 
-    def overall(self, judged: Judged) -> float:
-        counts = judged.first(self.depth).shown_counts()
+    def overall(self, judged: JudgedRanking) -> float:
+        counts = judged.truncated(self.depth).recommendation_counts()
         return float((counts > 0).mean())

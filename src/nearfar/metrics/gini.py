@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nearfar.metrics.metric import CatalogueMetric, Judged
+from nearfar.metrics.metric import CatalogueMetric, JudgedRanking
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Gini(CatalogueMetric):
         0.39
     """
 
-    def overall(self, judged: Judged) -> float:
-        counts = np.sort(judged.first(self.depth).shown_counts())
+    def overall(self, judged: JudgedRanking) -> float:
+        counts = np.sort(judged.truncated(self.depth).recommendation_counts())
         n_items, total = len(counts), counts.sum()
         if total == 0:
             return 0.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from nearfar.metrics.metric import Judged, UserMetric
+from nearfar.metrics.metric import JudgedRanking, UserMetric
 
 
 @dataclass(frozen=True)
@@ -25,5 +25,5 @@ class HitRate(UserMetric):
         1.0
     """
 
-    def per_user(self, judged: Judged) -> Float64[np.ndarray, " users"]:
-        return np.asarray(judged.first(self.depth).hits.any(axis=1), dtype=np.float64)
+    def per_user(self, judged: JudgedRanking) -> Float64[np.ndarray, " users"]:
+        return np.asarray(judged.truncated(self.depth).hits.any(axis=1), dtype=np.float64)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.sparse import csr_array, diags_array
 
-from nearfar.metrics.metric import Judged, UserMetric
+from nearfar.metrics.metric import JudgedRanking, UserMetric
 
 
 @dataclass(frozen=True)
@@ -33,18 +33,19 @@ class ILD(UserMetric):
         >>> from scipy.sparse import csr_array
         >>> ranking = nf.Ranking(np.array([[0, 1, 2]]), np.array([[0.9, 0.5, 0.1]]))
         >>> hits, genres = np.zeros((1, 3), bool), csr_array([[1, 0], [1, 0], [0, 1]])
-        >>> judged = nf.Judged(ranking, hits, np.array([1]), np.array([9, 5, 4]), 20, genres=genres)
+        >>> n_held_out, item_counts = np.array([1]), np.array([9, 5, 4])
+        >>> judged = nf.JudgedRanking(ranking, hits, n_held_out, item_counts, 20, genres=genres)
         >>> round(float(nf.ILD(3).per_user(judged)[0]), 2)
         0.67
     """
 
     by_genre: ClassVar[bool] = True
 
-    def per_user(self, judged: Judged) -> Float64[np.ndarray, " users"]:
+    def per_user(self, judged: JudgedRanking) -> Float64[np.ndarray, " users"]:
         genres = judged.known_genres(self)
         lengths = np.sqrt(np.diff(genres.indptr))
         units = csr_array(diags_array(1 / np.maximum(lengths, 1)) @ genres)
-        recommended = judged.first(self.depth).shown()
+        recommended = judged.truncated(self.depth).ranked_items()
         n_with_genres = recommended @ (lengths > 0).astype(np.float64)
         sums = csr_array(recommended @ units)
         n_pairs = n_with_genres * (n_with_genres - 1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from nearfar.metrics.metric import DividedMetric, Judged, reachable
+from nearfar.metrics.metric import DividedMetric, JudgedRanking, reachable
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class MAP(DividedMetric):
         0.73
     """
 
-    def per_user(self, judged: Judged) -> Float64[np.ndarray, " users"]:
-        top = judged.first(self.depth)
+    def per_user(self, judged: JudgedRanking) -> Float64[np.ndarray, " users"]:
+        top = judged.truncated(self.depth)
         precisions = np.cumsum(top.hits, axis=1) / np.arange(1, self.depth + 1)
         total = (precisions * top.hits).sum(axis=1)
         return total / reachable(top, self.depth, self.over)

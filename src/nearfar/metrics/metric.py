@@ -13,8 +13,8 @@ from jaxtyping import Float64
 
 from nearfar.core import discovery
 from nearfar.core.errors import SettingsError, UnknownNameError
-from nearfar.metrics.judged import Judged as Judged
-from nearfar.metrics.judged import judge as judge
+from nearfar.metrics.judged_ranking import JudgedRanking as JudgedRanking
+from nearfar.metrics.judged_ranking import judge as judge
 
 PACKAGE = "nearfar.metrics"
 _METRIC = re.compile(r"(?P<name>[^@()]+?)(?:@(?P<k>[^()]*?))?(?:\((?P<variant>[^()]*)\))?")
@@ -85,7 +85,7 @@ class Metric(ABC):
         return self.k
 
     @abstractmethod
-    def overall(self, judged: Judged) -> float:
+    def overall(self, judged: JudgedRanking) -> float:
         """Compute the value over all users together.
 
         Raises:
@@ -100,25 +100,25 @@ class UserMetric(Metric):
         >>> @dataclass(frozen=True)
         ... class Hits(nf.UserMetric):
         ...     def per_user(self, judged):
-        ...         return judged.first(self.depth).hits.sum(axis=1).astype(float)
+        ...         return judged.truncated(self.depth).hits.sum(axis=1).astype(float)
         >>> nf.evaluate(ease, split.test, [Hits(5)]).values(Hits(5)).shape
         (10,)
     """
 
     @abstractmethod
-    def per_user(self, judged: Judged) -> Float64[np.ndarray, " users"]:
+    def per_user(self, judged: JudgedRanking) -> Float64[np.ndarray, " users"]:
         """Compute the value of every user.
 
         A user without held-out items has NaN if the metric divides by their number, else 0.
 
-        The ranking may be deeper than this metric's cutoff: cut it by `judged.first(self.depth)`,
-        which raises the error below.
+        The ranking may be deeper than this metric's cutoff: cut it by
+        `judged.truncated(self.depth)`, which raises the error below.
 
         Raises:
             SettingsError: the metric has no cutoff, or the ranking has fewer places.
         """
 
-    def overall(self, judged: Judged) -> float:
+    def overall(self, judged: JudgedRanking) -> float:
         return float(self.per_user(judged).mean())
 
 
@@ -151,13 +151,13 @@ class CatalogueMetric(Metric):
         >>> @dataclass(frozen=True)
         ... class Shown(nf.CatalogueMetric):
         ...     def overall(self, judged):
-        ...         return float((judged.first(self.depth).shown_counts() > 0).sum())
+        ...         return float((judged.truncated(self.depth).recommendation_counts() > 0).sum())
         >>> nf.evaluate(nf.Popularity().fit(split.train), split.test, [Shown(20)]).mean(Shown(20))
         20.0
     """
 
 
-def reachable(judged: Judged, k: int, over: str) -> Float64[np.ndarray, " users"]:
+def reachable(judged: JudgedRanking, k: int, over: str) -> Float64[np.ndarray, " users"]:
     """Return the divisor of each user's hits: min(k, |H|), or |H| if `over` is "held_out".
 
     It is NaN for a user without held-out items, so that such users cannot silently lower a mean.

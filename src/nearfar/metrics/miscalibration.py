@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.sparse import csr_array, diags_array, hstack
 
-from nearfar.metrics.metric import Judged, UserMetric
+from nearfar.metrics.metric import JudgedRanking, UserMetric
 
 ALPHA = 0.01
 """The weight of p mixed into q, so that the divergence is finite for genres missing from q."""
@@ -35,7 +35,7 @@ class Miscalibration(UserMetric):
         >>> ranking = nf.Ranking(np.array([[0, 1]]), np.array([[0.9, 0.5]]))
         >>> hits, genres = np.zeros((1, 2), bool), csr_array([[1, 0], [1, 0], [0, 1]])
         >>> counts = (np.array([1]), np.array([9, 5, 4]), 20)
-        >>> judged = nf.Judged(ranking, hits, *counts, csr_array([[0, 0, 1]]), genres)
+        >>> judged = nf.JudgedRanking(ranking, hits, *counts, csr_array([[0, 0, 1]]), genres)
         >>> round(float(nf.Miscalibration(2).per_user(judged)[0]), 2)
         4.61
     """
@@ -43,13 +43,15 @@ class Miscalibration(UserMetric):
     unit: ClassVar[str] = "nats"
     by_genre: ClassVar[bool] = True
 
-    def per_user(self, judged: Judged) -> Float64[np.ndarray, " users"]:
+    def per_user(self, judged: JudgedRanking) -> Float64[np.ndarray, " users"]:
         genres, histories = judged.known_genres(self), judged.known_histories(self)
         genre_weights = _genre_weights(genres)
         history = _normalised(csr_array(histories @ genre_weights))
         training = judged.item_counts @ genre_weights
         training = training / max(training.sum(), 1)
-        q = _normalised(csr_array(judged.first(self.depth).shown() @ genre_weights)).tocoo()
+        q = _normalised(
+            csr_array(judged.truncated(self.depth).ranked_items() @ genre_weights)
+        ).tocoo()
         has_history = np.diff(histories.indptr) > 0
         p = np.asarray(history[q.row, q.col]).reshape(-1)
         p = np.where(has_history[q.row], p, training[q.col])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from nearfar.metrics.metric import Judged, UserMetric
+from nearfar.metrics.metric import JudgedRanking, UserMetric
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class MRR(UserMetric):
         0.87
     """
 
-    def per_user(self, judged: Judged) -> Float64[np.ndarray, " users"]:
-        hits = judged.first(self.depth).hits
+    def per_user(self, judged: JudgedRanking) -> Float64[np.ndarray, " users"]:
+        hits = judged.truncated(self.depth).hits
         first = hits.argmax(axis=1)  # 0 as well where there is no hit
         return np.where(hits.any(axis=1), 1 / (first + 1), 0.0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from nearfar.metrics.metric import Judged, UserMetric
+from nearfar.metrics.metric import JudgedRanking, UserMetric
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class NDCG(UserMetric):
         0.83
     """
 
-    def per_user(self, judged: Judged) -> Float64[np.ndarray, " users"]:
+    def per_user(self, judged: JudgedRanking) -> Float64[np.ndarray, " users"]:
         k = self.depth
-        top = judged.first(k)
+        top = judged.truncated(k)
         discounts = 1 / np.log2(np.arange(2, k + 2))
         ideal = np.concatenate([[np.nan], np.cumsum(discounts)])
         return top.hits @ discounts / ideal[np.minimum(top.n_held_out, k)]

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from nearfar.core.errors import DataError
-from nearfar.metrics.metric import Judged, UserMetric
+from nearfar.metrics.metric import JudgedRanking, UserMetric
 
 UNSEEN_COUNT = 0.5
 """The count of an item without training users: one bit rarer than an item with one."""
@@ -36,8 +36,8 @@ class Novelty(UserMetric):
 
     unit: ClassVar[str] = "bits"
 
-    def per_user(self, judged: Judged) -> Float64[np.ndarray, " users"]:
-        items = judged.first(self.depth).ranking.items
+    def per_user(self, judged: JudgedRanking) -> Float64[np.ndarray, " users"]:
+        items = judged.truncated(self.depth).ranking.items
         max_count = judged.item_counts.max(initial=0)
         if max_count > judged.n_train_users:
             raise DataError(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from nearfar.metrics.metric import Judged, UserMetric
+from nearfar.metrics.metric import JudgedRanking, UserMetric
 
 
 @dataclass(frozen=True)
@@ -25,5 +25,5 @@ class Precision(UserMetric):
         0.42
     """
 
-    def per_user(self, judged: Judged) -> Float64[np.ndarray, " users"]:
-        return judged.first(self.depth).hits.sum(axis=1) / self.depth
+    def per_user(self, judged: JudgedRanking) -> Float64[np.ndarray, " users"]:
+        return judged.truncated(self.depth).hits.sum(axis=1) / self.depth

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from nearfar.metrics.metric import DividedMetric, Judged, reachable
+from nearfar.metrics.metric import DividedMetric, JudgedRanking, reachable
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,6 @@ class Recall(DividedMetric):
         0.93
     """
 
-    def per_user(self, judged: Judged) -> Float64[np.ndarray, " users"]:
-        top = judged.first(self.depth)
+    def per_user(self, judged: JudgedRanking) -> Float64[np.ndarray, " users"]:
+        top = judged.truncated(self.depth)
         return top.hits.sum(axis=1) / reachable(top, self.depth, self.over)

@@ -11,7 +11,7 @@ from jaxtyping import Float64, Int
 from scipy import stats
 
 from nearfar.core.errors import SettingsError
-from nearfar.metrics.metric import Judged, UserMetric
+from nearfar.metrics.metric import JudgedRanking, UserMetric
 
 N_NEGATIVES = 100
 """Sampled negatives that each held-out item is ranked among."""
@@ -36,7 +36,7 @@ class SampledMetric(UserMetric):
     def of_places(self, n_above: Int[np.ndarray, " k"]) -> Float64[np.ndarray, " k"]:
         """Return the value of an item with `n_above` sampled negatives above it, each below k."""
 
-    def per_user(self, judged: Judged) -> Float64[np.ndarray, " users"]:
+    def per_user(self, judged: JudgedRanking) -> Float64[np.ndarray, " users"]:
         n_seen = np.diff(judged.known_histories(self).indptr)
         n_candidates = judged.n_items - n_seen
         if judged.ranking.k < n_candidates.max(initial=0):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from nearfar.metrics.metric import Judged, UserMetric
+from nearfar.metrics.metric import JudgedRanking, UserMetric
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Serendipity(UserMetric):
         True
     """
 
-    def per_user(self, judged: Judged) -> Float64[np.ndarray, " users"]:
+    def per_user(self, judged: JudgedRanking) -> Float64[np.ndarray, " users"]:
         k, histories = self.depth, judged.known_histories(self)
-        top, n_items = judged.first(k), judged.n_items
+        top, n_items = judged.truncated(k), judged.n_items
         popularity_rank = np.empty(n_items, np.int64)  # by popularity, from 0
         popularity_rank[np.argsort(-judged.item_counts, kind="stable")] = np.arange(n_items)
         users, columns = np.nonzero(top.hits)

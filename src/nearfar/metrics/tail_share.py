@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from nearfar.metrics.metric import Judged, UserMetric
+from nearfar.metrics.metric import JudgedRanking, UserMetric
 
 HEAD_PERCENT = 80
 """The least share of the training interactions that the head holds, in percent."""
@@ -30,13 +30,13 @@ class TailShare(UserMetric):
         True
     """
 
-    def per_user(self, judged: Judged) -> Float64[np.ndarray, " users"]:
-        recommended = judged.first(self.depth).shown()
+    def per_user(self, judged: JudgedRanking) -> Float64[np.ndarray, " users"]:
+        recommended = judged.truncated(self.depth).ranked_items()
         in_tail = recommended @ tail_of(judged).astype(np.float64)
         return in_tail / np.maximum(np.diff(recommended.indptr), 1)
 
 
-def tail_of(judged: Judged) -> Bool[np.ndarray, " items"]:
+def tail_of(judged: JudgedRanking) -> Bool[np.ndarray, " items"]:
     """Return which items are in the long tail."""
     counts = np.sort(judged.item_counts)[::-1].astype(np.int64)
     cumulative = np.cumsum(counts)

@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 from nearfar.core.errors import SettingsError
 from nearfar.core.seeding import generator
 from nearfar.kernels.gradients import ParameterTable
-from nearfar.metrics.judged import judge
+from nearfar.metrics.judged_ranking import judge
 from nearfar.metrics.ndcg import NDCG
 from nearfar.models.autoencoder import Autoencoder
 from nearfar.models.constant import Constant

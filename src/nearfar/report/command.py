@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nearfar.algorithms.algorithm import make_algorithm
-from nearfar.bundle.bundle import About, jsonable
+from nearfar.bundle.bundle import BundleMetadata, jsonable
 from nearfar.bundle.folder import refuse_dotted
 from nearfar.core import settings
 from nearfar.core.assignments import parse_assignments
@@ -18,13 +18,13 @@ PLAIN_WORDS = ("true", "false", "inf", "nan", "none")
 """Words that settings do not parse as text."""
 
 
-def train_command(about: About, data: str, out: str) -> str | None:
+def train_command(metadata: BundleMetadata, data: str, out: str) -> str | None:
     """Return the `nearfar train` command with the bundle's algorithm, settings and seed.
 
     Settings that are defaults of the algorithm are left out.
 
     Args:
-        about: metadata of the bundle.
+        metadata: metadata of the bundle.
         data: path of the data that the bundle was trained on.
         out: folder of the new bundle.
 
@@ -34,19 +34,19 @@ def train_command(about: About, data: str, out: str) -> str | None:
     """
     try:
         # A dotted path would be imported, which runs the code of whoever wrote the bundle.
-        refuse_dotted([about.algorithm, about.settings], "about")
-        defaults = _plain(make_algorithm(about.algorithm, {}))
-        algorithm = make_algorithm(about.algorithm, about.settings)
-        assignments = _assignments(about.settings, defaults, algorithm)
-        retrained = make_algorithm(about.algorithm, parse_assignments(assignments))
+        refuse_dotted([metadata.algorithm, metadata.settings], "about")
+        defaults = _plain(make_algorithm(metadata.algorithm, {}))
+        algorithm = make_algorithm(metadata.algorithm, metadata.settings)
+        assignments = _assignments(metadata.settings, defaults, algorithm)
+        retrained = make_algorithm(metadata.algorithm, parse_assignments(assignments))
     except NearfarError:
         return None
-    if _plain(retrained) != about.settings:
+    if _plain(retrained) != metadata.settings:
         return None
-    assignments = _minimal(assignments, about.algorithm, about.settings)
-    arguments = ["nearfar", "train", about.algorithm, "--data", data, "--out", out]
-    if about.seed is not None:
-        arguments += ["--seed", str(about.seed)]
+    assignments = _minimal(assignments, metadata.algorithm, metadata.settings)
+    arguments = ["nearfar", "train", metadata.algorithm, "--data", data, "--out", out]
+    if metadata.seed is not None:
+        arguments += ["--seed", str(metadata.seed)]
     for assignment in assignments:
         arguments += ["--set", assignment]
     return shlex.join(arguments)

@@ -214,7 +214,7 @@ class Loader:
         items = with_registered_items(scorer.items, address.path)
         if self._titles is not None:
             items = self._titles.onto(items, address.name)
-        n_trained = n_trained_items(scorer.about.get("data") or {}, len(items))
+        n_trained = n_trained_items(scorer.metadata.get("data") or {}, len(items))
         catalogue = Catalogue(items, scorer.popularity, n_trained)
         histories = None
         if self._settings.histories is not None:

@@ -75,22 +75,22 @@ class ServedModel:
             }[ability]  # fmt: skip
             raise ProblemError(422, "not-supported", f"the model {self.name} cannot {action}")
 
-    def about(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """Return the model's entry in `/v1/model`."""
-        about = self.scorer.about
+        metadata = self.scorer.metadata
         return {
             "name": self.name,
             "version": self.scorer.version,
             "runtime": self.scorer.runtime,
-            "algorithm": about.get("algorithm"),
-            "kind": about.get("kind"),
+            "algorithm": metadata.get("algorithm"),
+            "kind": metadata.get("kind"),
             "n_items": len(self.scorer.items),
-            "n_train_users": about.get("n_train_users"),
-            "created": about.get("created") or None,
-            "age_seconds": _age_seconds(about.get("created")),
+            "n_train_users": metadata.get("n_train_users"),
+            "created": metadata.get("created") or None,
+            "age_seconds": _age_seconds(metadata.get("created")),
             "loaded_seconds": time.time() - self.loaded,
-            "metrics": about.get("metrics") or {},
-            "settings": about.get("settings") or {},
+            "metrics": metadata.get("metrics") or {},
+            "settings": metadata.get("settings") or {},
             "abilities": sorted(self.scorer.abilities),
             "titles": any(title is not None for title in self.catalogue.titles),
             "map": self.map is not None,

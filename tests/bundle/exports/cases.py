@@ -7,7 +7,7 @@ import polars as pl
 import torch
 from scipy.sparse import csr_array
 
-from nearfar.bundle.bundle import About, Bundle
+from nearfar.bundle.bundle import Bundle, BundleMetadata
 from nearfar.core.ranking import Ranking
 from nearfar.core.vocabulary import Vocabulary
 from nearfar.models.autoencoder import Architecture, Autoencoder
@@ -99,8 +99,8 @@ def make_model(kind: str, n_items: int = N_ITEMS, k: int = 8) -> Model:
 def make_bundle(kind: str, n_items: int = N_ITEMS) -> Bundle:
     details = pl.DataFrame({"title": [f"Film {i}" if i % 7 else None for i in range(n_items)]})
     items = Vocabulary([f"i{i}" for i in range(n_items)], details)
-    about = About("an-algorithm", settings={"l2": 1.0}, training=[{"epoch": 0}])
-    return Bundle(make_model(kind, n_items), items, about)
+    metadata = BundleMetadata("an-algorithm", settings={"l2": 1.0}, training=[{"epoch": 0}])
+    return Bundle(make_model(kind, n_items), items, metadata)
 
 
 def some_histories(n_users: int = 40, n_items: int = N_ITEMS) -> csr_array:

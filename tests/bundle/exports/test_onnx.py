@@ -15,7 +15,7 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 
-from nearfar.bundle.bundle import About, Bundle
+from nearfar.bundle.bundle import Bundle, BundleMetadata
 from nearfar.bundle.exported import read_exported
 from nearfar.bundle.exports.export import PACKAGE, Export
 from nearfar.bundle.exports.onnx import Onnx
@@ -91,7 +91,7 @@ def test_ties_go_to_the_lower_item(tmp_path) -> None:
     model = make_model("item_item")
     assert isinstance(model, ItemItem)
     model.weights = np.round(model.weights)  # whole numbers: every sum is exact
-    bundle = Bundle(model, make_bundle("constant").items, About("x"))
+    bundle = Bundle(model, make_bundle("constant").items, BundleMetadata("x"))
     Onnx().write(bundle, tmp_path / "x")
     histories = some_histories()
     found, wanted = ranked(tmp_path / "x", histories, 30), model.top_k(histories, 30)
@@ -200,8 +200,8 @@ def test_what_stands_beside_the_graphs(tmp_path) -> None:
     np.testing.assert_array_equal(read.popularity, bundle.model.popularity)
     np.testing.assert_array_equal(read.anchors, bundle.model.anchors)
     assert read.settings == {"input": "sparse", "k": 7}
-    assert read.about["settings"] == {"l2": 1.0}
-    assert "training" not in read.about
+    assert read.metadata["settings"] == {"l2": 1.0}
+    assert "training" not in read.metadata
     assert read.model == {
         "kind": "autoencoder", "n_items": N_ITEMS, "n_train_users": 500,
         "anchors_among_latents": True,
@@ -300,13 +300,13 @@ def bundle_of(encoder: Encoder, corruption: Corruption) -> Bundle:
     architecture = Architecture(N_ITEMS, 4, encoder, (7,), corruption)
     network = architecture.build(torch.Generator().manual_seed(0))
     model = Autoencoder(architecture, network, np.arange(N_ITEMS), 3)
-    return Bundle(model, make_bundle("base").items, About("x"))
+    return Bundle(model, make_bundle("base").items, BundleMetadata("x"))
 
 
 def test_a_model_from_elsewhere_is_refused(tmp_path) -> None:
     model = OtherModel(np.eye(N_ITEMS, dtype=np.float32), np.ones(N_ITEMS, np.int64), 3)
     with pytest.raises(SettingsError, match="OtherModel is not nearfar's own"):
-        Onnx().write(Bundle(model, make_bundle("base").items, About("x")), tmp_path / "x")
+        Onnx().write(Bundle(model, make_bundle("base").items, BundleMetadata("x")), tmp_path / "x")
 
 
 def test_settings_are_checked() -> None:

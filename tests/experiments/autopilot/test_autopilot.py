@@ -66,9 +66,9 @@ def test_the_winner_is_fitted_on_all_users_and_saved(searched) -> None:
     assert found.bundle == out
     assert bundle.trained_on(data)
     assert bundle.model.n_train_users == data.n_users
-    assert bundle.about.data["n_users"] == data.n_users
-    assert bundle.about.algorithm == winner.family.algorithm
-    assert bundle.about.settings["l2"] == winner.trial.settings["l2"]
+    assert bundle.metadata.data["n_users"] == data.n_users
+    assert bundle.metadata.algorithm == winner.family.algorithm
+    assert bundle.metadata.settings["l2"] == winner.trial.settings["l2"]
     assert found.held_out.train.n_users < data.n_users
 
 
@@ -270,7 +270,7 @@ def test_without_time_popularity_is_the_answer(clock: Time, tmp_path: Path) -> N
     found = autopilot(two_tastes(), tmp_path / "o", options, reporting=fits)
     assert found.leaderboard.winner.family.name == "popularity"
     assert set(found.leaderboard.left_out) == {"EASE", "EDLAE"}
-    assert load_bundle(tmp_path / "o").about.algorithm == "popularity"
+    assert load_bundle(tmp_path / "o").metadata.algorithm == "popularity"
 
 
 def test_what_does_not_fit_in_memory_is_left_out_with_the_reason(monkeypatch, tmp_path) -> None:
@@ -303,7 +303,7 @@ def test_many_users_leave_a_test_group_that_is_measured_once(monkeypatch, tmp_pa
     assert not users[0] & users[2]
     assert not users[1] & users[2]
     assert sum("test users, once" in line for line in said) == 1
-    assert load_bundle(tmp_path / "o").about.metrics["test"]["n_users"] == held.test.n_users
+    assert load_bundle(tmp_path / "o").metadata.metrics["test"]["n_users"] == held.test.n_users
     said.clear()
     again = autopilot(two_tastes(), tmp_path / "o", options, say=said.append)
     assert again.test == found.test
@@ -335,7 +335,7 @@ def test_a_split_in_time_holds_out_the_last_events(tmp_path: Path) -> None:
     n = len(users)
     assert found.held_out.train.n_interactions == pytest.approx(0.8 * n, abs=2)
     assert found.test is not None
-    assert load_bundle(tmp_path / "o").about.data["n_interactions"] == n
+    assert load_bundle(tmp_path / "o").metadata.data["n_interactions"] == n
     with pytest.raises(SchemaError, match="needs timestamps"):
         autopilot(read_log(frame.drop("timestamp")), tmp_path / "p", options)
 

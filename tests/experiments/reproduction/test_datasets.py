@@ -80,7 +80,7 @@ def test_splits_are_those_of_the_protocol_and_made_once(tmp_path: Path) -> None:
     expected = split_strong(read_log(NAME, filters=Filters()), 0.1, SEED + 1)
     assert splits.fingerprint(1) == expected.fingerprint == splits.load(1).fingerprint
     assert splits.fingerprint(0) != splits.fingerprint(1)
-    assert splits.about(0)["counts"]["test_fold_in"]["users"] == 20
+    assert splits.metadata(0)["counts"]["test_fold_in"]["users"] == 20
     said.clear()
     Splits(data_set(NAME), tmp_path, said.append).prepare(range(2))
     assert not said

@@ -16,6 +16,6 @@ def test_models_are_found_by_the_labels_of_their_rows(tmp_path: Path) -> None:
     split = study.splits.load(0).fingerprint
     found = saved_models(tmp_path, split)
     assert list(found) == ["Popularity", "EASE"]  # as in the paper, whatever their fingerprints
-    algorithms = {load_bundle(path).about.algorithm for path in found.values()}
+    algorithms = {load_bundle(path).metadata.algorithm for path in found.values()}
     assert algorithms == {"popularity", "ease"}
     assert saved_models(tmp_path, "another split") == {}

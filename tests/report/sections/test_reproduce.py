@@ -19,9 +19,9 @@ def test_bundles_settings_and_fingerprints_are_told() -> None:
         "nearfar report x --out y.html", "120", f"{split().train.n_interactions:,}", "torch",
     ):  # fmt: skip
         assert words in found.words, words
-    about = report.measured["plain"].bundle.about
-    assert about.created in found.words
-    assert about.versions["python"] in found.words
+    metadata = report.measured["plain"].bundle.metadata
+    assert metadata.created in found.words
+    assert metadata.versions["python"] in found.words
 
 
 def test_settings_that_differ_come_first() -> None:
@@ -38,8 +38,8 @@ def test_settings_that_differ_come_first() -> None:
 def test_bundles_of_other_data_do_not_claim_this() -> None:
     report = plain_report("pop")
     one = report.measured["pop"]
-    about = replace(one.bundle.about, data={"fingerprint": "of other data"})
-    other = replace(one, bundle=Bundle(one.bundle.model, one.bundle.items, about))
+    metadata = replace(one.bundle.metadata, data={"fingerprint": "of other data"})
+    other = replace(one, bundle=Bundle(one.bundle.model, one.bundle.items, metadata))
     found = Page(section_html(section(replace(report, measured={"pop": other}), "s", "c")))
     assert "nearfar train popularity --data DATA" in found.words
     assert "others" in found.words
@@ -48,10 +48,10 @@ def test_bundles_of_other_data_do_not_claim_this() -> None:
 def test_settings_that_no_command_says_are_in_the_table() -> None:
     report = plain_report("pop")
     one = report.measured["pop"]
-    about = replace(
-        one.bundle.about, algorithm="their_package.their_module.Theirs", settings={"a": 1}
+    metadata = replace(
+        one.bundle.metadata, algorithm="their_package.their_module.Theirs", settings={"a": 1}
     )
-    other = replace(one, bundle=Bundle(one.bundle.model, one.bundle.items, about))
+    other = replace(one, bundle=Bundle(one.bundle.model, one.bundle.items, metadata))
     found = Page(section_html(section(replace(report, measured={"pop": other}), "s", "c")))
     assert "its settings cannot be given on a command line" in found.words
     assert "their_package.their_module.Theirs" in found.words

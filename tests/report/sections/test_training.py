@@ -28,7 +28,7 @@ def test_curves_are_the_records() -> None:
         "plain",
         EVIL_NAME.replace("<", "&lt;").replace(">", "&gt;"),
     ]
-    records = measured["plain"].bundle.about.training
+    records = measured["plain"].bundle.metadata.training
     name = next(iter(records[0]["validation"]))
     assert lines[0]["x"] == [1, 2, 3, 4, 5]
     assert lines[0]["y"] == [record["validation"][name] for record in records]
@@ -36,7 +36,7 @@ def test_curves_are_the_records() -> None:
 
 def test_the_epoch_that_was_kept_is_marked_and_told() -> None:
     found = page("plain")
-    records = plain_report("plain").measured["plain"].bundle.about.training
+    records = plain_report("plain").measured["plain"].bundle.metadata.training
     kept = max(place for place, record in enumerate(records) if record["best"])
     (mark,) = [t for t in found.figures["training-1"]["data"] if t["mode"] == "markers"]
     assert mark["x"] == [kept + 1]
@@ -53,7 +53,9 @@ def test_odd_records_are_drawn_as_far_as_they_go() -> None:
     """Records of other versions may lack anything; what is not finite was stored as None."""
     one = plain_report("plain").measured["plain"]
     training = [{"epoch": 0, "loss": 1.0}, {"terms": {"reconstruction": None, "own": 2.0}}, {}]
-    odd = Bundle(one.bundle.model, one.bundle.items, replace(one.bundle.about, training=training))
+    odd = Bundle(
+        one.bundle.model, one.bundle.items, replace(one.bundle.metadata, training=training)
+    )
     measured = MeasuredBundle(odd, one.test, one.shown)
     found = Page(section_html(section({"odd": measured})))
     assert "Term own" in found.words

@@ -53,7 +53,7 @@ def test_it_answers_as_the_scorer_of_pytorch(kind, form, tmp_path, monkeypatch) 
         assert_same_but_for_ties(found, wanted, scores)
     assert ours.abilities == theirs.abilities
     assert ours.items == theirs.items
-    assert ours.about == theirs.about
+    assert ours.metadata == theirs.metadata
     assert ours.version == "7"
     np.testing.assert_array_equal(ours.popularity, theirs.popularity)
     asked = np.random.default_rng(0).integers(0, N_ITEMS, (histories.shape[0], 5))

@@ -44,7 +44,7 @@ class Npz(Export):
                 "n_train_users": bundle.model.n_train_users,
                 "description": description,
             },
-            "about": bundle.about.to_dict(),
+            "about": bundle.metadata.to_dict(),
         }
         items = bundle.items.frame().to_dict(as_series=False)
         arrays |= {HEADER: _as_bytes(header), ITEMS: _as_bytes(items)}

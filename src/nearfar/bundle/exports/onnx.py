@@ -71,26 +71,26 @@ class Onnx(Settings, Export):
             arrays[ANCHORS] = compared.anchors
         among_latents = isinstance(model, Autoencoder) and model.latent_anchors is not None
         builder.weights.arrays.update(arrays)
-        about = bundle.about.to_dict()
-        about.pop("training")
+        metadata = bundle.metadata.to_dict()
+        metadata.pop("training")
         description = {
             "kind": discovery.name_of(type(model)),
             "n_items": model.n_items,
             "n_train_users": model.n_train_users,
             "anchors_among_latents": among_latents,
         }
-        metadata = {
+        properties = {
             "nearfar.version": __version__,
-            "nearfar.model": json.dumps({"algorithm": about["algorithm"], **description}),
+            "nearfar.model": json.dumps({"algorithm": metadata["algorithm"], **description}),
             "nearfar.items": bundle.items.fingerprint,
         }
         with atomic_folder(Path(path), overwrite_if=lambda p: holds(p, KIND)) as folder:
             locations = builder.weights.save(folder / WEIGHTS)
             for name, graph in graphs.items():
-                proto = graph.model(Path(name).stem, metadata, WEIGHTS, locations)
+                proto = graph.model(Path(name).stem, properties, WEIGHTS, locations)
                 (folder / name).write_bytes(proto.SerializeToString(deterministic=True))
                 onnx.checker.check_model(folder / name, full_check=True)
             bundle.items.frame().write_parquet(folder / ITEMS)
             settings = {"input": self.input, "k": self.k}
-            content = {"model": description, "settings": settings, "about": about}
+            content = {"model": description, "settings": settings, "about": metadata}
             write_manifest(folder, content, KIND)

@@ -55,14 +55,14 @@ def finish(fitter: Fitter, board: Leaderboard, out: Path, validation: FoldIn) ->
     metrics = {"validation": winner.measured.to_dict()}
     if test is not None:
         metrics["test"] = test
-    about = describe(
+    metadata = describe(
         algorithm, held_out.everyone, seed=fitter.seed, metrics=metrics, history=history,
         protocol={**held_out.protocol, "autopilot": {
             "family": winner.family.name, "goal": board.goal, "trial": winner.trial.number,
             "trials": len(records.trials), "verdict": board.verdict(),
         }},
     )  # fmt: skip
-    save_bundle(Bundle(model, held_out.everyone.item_ids, about), out)
+    save_bundle(Bundle(model, held_out.everyone.item_ids, metadata), out)
     records.outcome = {
         "tests": tests, "test": test, "n_tested": len(tests), "goal": board.goal,
         "minutes": fitter.clock.minutes, "fit_seconds": seconds,

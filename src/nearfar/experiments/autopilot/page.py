@@ -129,10 +129,10 @@ def _data(result: Autopilot) -> Section:
 
 
 def _settings(result: Autopilot, board: Leaderboard, bundle: Path) -> Section:
-    about = load_bundle(bundle).about
+    metadata = load_bundle(bundle).metadata
     log = str(result.held_out.protocol.get("log", "LOG"))
-    command = train_command(about, log, "BUNDLE")
-    rows = tuple((name, str(value)) for name, value in about.settings.items())
+    command = train_command(metadata, log, "BUNDLE")
+    rows = tuple((name, str(value)) for name, value in metadata.settings.items())
     settings = Table(("setting", "value"), rows)
     blocks: list[Block] = [Captioned(settings, f"Settings of {board.winner.family.label}")]
     if command is not None:

@@ -177,7 +177,7 @@ def _measure_cohorts(
         np.diff(everyone.x.indptr), SIZES, tolerance=0.1, max_users=N_USERS, seed=seed
     )
     users = everyone.take_users(cohorts.rows)
-    sizes = [about["size"] for about in cohorts.about]
+    sizes = [metadata["size"] for metadata in cohorts.groups]
     x = csr_array(users.x, dtype=np.float64)
     lengths = np.sqrt(np.maximum(np.diff(x.indptr), 1))
     normalised = csr_array(

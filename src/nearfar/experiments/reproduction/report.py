@@ -48,7 +48,7 @@ class ReproductionReport:
         plan: plan of the study.
         summaries: the rows.
         sections: the tables, in order.
-        about: counts and protocol of the first split.
+        metadata: counts and protocol of the first split.
         stop: what stopped the study, or None.
         level: confidence level of the intervals.
         latent_map: numbers of the latent map, for a complete figure2.
@@ -57,7 +57,7 @@ class ReproductionReport:
     plan: StudyPlan
     summaries: tuple[RowSummary, ...]
     sections: tuple[ReportSection, ...]
-    about: dict[str, Any]
+    metadata: dict[str, Any]
     stop: Stop | None = None
     level: float = 0.95
     latent_map: dict[str, Any] = field(default_factory=dict)
@@ -90,7 +90,7 @@ class ReproductionReport:
         commits = {m.provenance.get("commit") for s in self.summaries for m in s.measured.values()}
         return {
             "table": plan.table,
-            "data": {**plan.data.preparation(), **self.about},
+            "data": {**plan.data.preparation(), **self.metadata},
             "seeds": list(plan.all_seeds),
             "metrics": [str(metric) for metric in plan.measured],
             "precision": plan.precision,
@@ -143,5 +143,5 @@ def report(
         numbers = tradeoff_table(summaries, level)
         sections.append(ReportSection("latents", "The latent space", numbers))
     has_split = study.splits.fingerprint(plan.seed) is not None
-    about = study.splits.about(plan.seed) if has_split else {}
-    return ReproductionReport(plan, tuple(summaries), tuple(sections), about, stop, level)
+    metadata = study.splits.metadata(plan.seed) if has_split else {}
+    return ReproductionReport(plan, tuple(summaries), tuple(sections), metadata, stop, level)

@@ -58,11 +58,11 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _method_lines(report: ReproductionReport) -> list[str]:
-    plan, about = report.plan, report.about
+    plan, metadata = report.plan, report.metadata
     seeds = f"seeds {plan.seed} to {plan.all_seeds[-1]}" if plan.seeds > 1 else f"seed {plan.seed}"
     lines = [f"- Data: {plan.data.name}, protocol {plan.data.protocol}, {seeds}"]
-    if about:
-        counts = about["counts"]
+    if metadata:
+        counts = metadata["counts"]
         lines.append(
             f"- First split: {counts['train']['users']:,} training users, "
             f"{counts['train']['items']:,} items, {counts['train']['interactions']:,} "

@@ -280,7 +280,7 @@ class Study:
         return SeedResult(row, seed, cell, measured, trouble, self.store.begun(cell))
 
     def _is_given(self, seed: int) -> bool:
-        return self.splits.about(seed)["protocol"].get("kind") == "given"
+        return self.splits.metadata(seed)["protocol"].get("kind") == "given"
 
 
 class _CellTimes:

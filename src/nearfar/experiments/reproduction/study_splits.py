@@ -72,7 +72,7 @@ class Splits:
         """Load a seed's split, which `prepare` has made."""
         return load_split(self.path(seed))
 
-    def about(self, seed: int) -> dict[str, Any]:
+    def metadata(self, seed: int) -> dict[str, Any]:
         """Return counts and protocol of a seed's split."""
         manifest = read_split_manifest(self.path(seed))
         return {"counts": manifest["counts"], "protocol": manifest["protocol"]}

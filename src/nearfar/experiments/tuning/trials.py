@@ -114,10 +114,14 @@ class TrialFile:
             )
         self.trials = [TuningTrial(**trial) for trial in content["trials"]]
 
-    def add(self, trial: TuningTrial, about: dict[str, Any]) -> None:
-        """Add a trial and write the file, with `about` as further entries."""
+    def add(self, trial: TuningTrial, metadata: dict[str, Any]) -> None:
+        """Add a trial and write the file, with `metadata` as further entries."""
         self.trials.append(trial)
-        content = {"identity": self.identity, **about, "trials": [asdict(t) for t in self.trials]}
+        content = {
+            "identity": self.identity,
+            **metadata,
+            "trials": [asdict(t) for t in self.trials],
+        }
         write_json(self.path, content)
 
 

@@ -33,7 +33,7 @@ def section(report: Report) -> Section:
         with_signs = {title: _with_formulas(finding) for title, finding in findings.items()}
         blocks += _instrument(with_signs, list(report.measured))
     others = [
-        f"{title} is a bundle of {measured.bundle.about.algorithm}, which the theory does not "
+        f"{title} is a bundle of {measured.bundle.metadata.algorithm}, which the theory does not "
         "cover."
         for title, measured in report.measured.items()
         if not isinstance(measured.bundle.model, Autoencoder)

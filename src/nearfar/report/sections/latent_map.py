@@ -14,7 +14,7 @@ def section(report: Report) -> Section:
     if isinstance(atlas, str):
         return Section("map", "Latent map", [atlas])
     without = [
-        f"{title} is a bundle of {measured.bundle.about.algorithm}, which has no latent space."
+        f"{title} is a bundle of {measured.bundle.metadata.algorithm}, which has no latent space."
         for title, measured in report.measured.items()
         if not isinstance(measured.bundle.model, LatentModel)
     ]

@@ -42,20 +42,30 @@ def _listed(values: Mapping[str, Any]) -> str:
 
 
 def _origins(report: Report) -> Table:
-    abouts = {title: measured.bundle.about for title, measured in report.measured.items()}
-    rows = {
-        "algorithm": [about.algorithm for about in abouts.values()],
-        "seed": [plain(about.seed) for about in abouts.values()],
-        "made": [about.created or "-" for about in abouts.values()],
-        "data": [plain(about.data.get("name")) for about in abouts.values()],
-        "training users": [_count(about.data.get("n_users")) for about in abouts.values()],
-        "items": [_count(measured.bundle.n_items) for measured in report.measured.values()],
-        "interactions": [_count(about.data.get("n_interactions")) for about in abouts.values()],
+    metadata_by_title = {
+        title: measured.bundle.metadata for title, measured in report.measured.items()
     }
-    names = dict.fromkeys(name for about in abouts.values() for name in about.versions)
+    rows = {
+        "algorithm": [metadata.algorithm for metadata in metadata_by_title.values()],
+        "seed": [plain(metadata.seed) for metadata in metadata_by_title.values()],
+        "made": [metadata.created or "-" for metadata in metadata_by_title.values()],
+        "data": [plain(metadata.data.get("name")) for metadata in metadata_by_title.values()],
+        "training users": [
+            _count(metadata.data.get("n_users")) for metadata in metadata_by_title.values()
+        ],
+        "items": [_count(measured.bundle.n_items) for measured in report.measured.values()],
+        "interactions": [
+            _count(metadata.data.get("n_interactions")) for metadata in metadata_by_title.values()
+        ],
+    }
+    names = dict.fromkeys(
+        name for metadata in metadata_by_title.values() for name in metadata.versions
+    )
     for name in names:
-        rows[name] = [about.versions.get(name, "-") for about in abouts.values()]
-    return Table(("bundle", *abouts), tuple((name, *cells) for name, cells in rows.items()))
+        rows[name] = [metadata.versions.get(name, "-") for metadata in metadata_by_title.values()]
+    return Table(
+        ("bundle", *metadata_by_title), tuple((name, *cells) for name, cells in rows.items())
+    )
 
 
 def _count(value: Any) -> str:
@@ -64,9 +74,11 @@ def _count(value: Any) -> str:
 
 def _settings(report: Report) -> Table:
     """Return a table with one row per setting, those in which bundles differ first."""
-    abouts = {title: measured.bundle.about for title, measured in report.measured.items()}
-    by_title = {title: flat(about.settings) for title, about in abouts.items()}
-    algorithms = [about.algorithm for about in abouts.values()]
+    metadata_by_title = {
+        title: measured.bundle.metadata for title, measured in report.measured.items()
+    }
+    by_title = {title: flat(metadata.settings) for title, metadata in metadata_by_title.items()}
+    algorithms = [metadata.algorithm for metadata in metadata_by_title.values()]
     names = dict.fromkeys(name for values in by_title.values() for name in values)
     rows = [
         (name, *(values.get(name, NO_SETTING) for values in by_title.values())) for name in names
@@ -90,7 +102,7 @@ def _training(report: Report, data: str) -> list[Block]:
     lines, notes = [], []
     for title, measured in report.measured.items():
         path = data if measured.bundle.trained_on(report.split.train) else "DATA"
-        line = train_command(measured.bundle.about, path, title)
+        line = train_command(measured.bundle.metadata, path, title)
         if line is None:
             notes.append(f"{title}: its settings cannot be given on a command line; see the table.")
         else:
@@ -108,7 +120,7 @@ def _fingerprints(report: Report) -> Table:
     rows = [("the split", report.split.fingerprint, "")]
     rows.append(("its training users", report.split.train.fingerprint, ""))
     for title, measured in report.measured.items():
-        fingerprint = measured.bundle.about.data.get("fingerprint")
+        fingerprint = measured.bundle.metadata.data.get("fingerprint")
         is_train = fingerprint == report.split.train.fingerprint
         which = "these training users" if is_train else "others"
         rows.append(

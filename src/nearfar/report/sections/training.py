@@ -13,7 +13,7 @@ from nearfar.report.training_curves import kept_epoch, training_charts
 
 def section(measured: Mapping[str, MeasuredBundle]) -> Section:
     """Return the section with the training curves of bundles that were trained in epochs."""
-    runs = {title: bundle.bundle.about.training for title, bundle in measured.items()}
+    runs = {title: bundle.bundle.metadata.training for title, bundle in measured.items()}
     blocks: list[Block] = []
     if any(runs.values()):
         blocks = [

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from nearfar.vae.step import Step
 
 CHUNK_DRAWS = 1 << 22
-"""Samples per chunk, about 100 MB; all of them, positives x tries, may need far more."""
+"""Samples per chunk, about 100 MB; all of them, positives x negatives, may need far more."""
 
 
 class WARPLoss(nn.Module):
@@ -17,27 +17,27 @@ class WARPLoss(nn.Module):
 
     For every positive i, negatives of the user are sampled until one is a violation,
     f_j > f_i - margin; after n samples the rank of i is estimated as floor((I - N) / n). L(k) =
-    sum_{j <= k} 1/j is a constant in the gradient. Without a violation in `tries` samples the loss
-    is 0. Weights of interactions multiply the losses of their items.
+    sum_{j <= k} 1/j is a constant in the gradient. Without a violation in `n_negatives` samples the
+    loss is 0. Weights of interactions multiply the losses of their items.
 
     It is not a likelihood: it defines no p(x|z).
 
     Source: Weston, Bengio and Usunier, WSABIE: Scaling Up To Large Vocabulary Image Annotation,
     2011, Algorithm 1, there with a single positive: floor((Y - 1) / n).
-    Differs: WSABIE samples up to Y - 1 times. Here all `tries` items are sampled at once; the
+    Differs: WSABIE samples up to Y - 1 times. Here all `n_negatives` items are sampled at once; the
     user's items among them do not count.
 
     Args:
         n_items: items I.
-        tries: samples per positive.
+        n_negatives: samples per positive.
         margin: how far the score of a positive should be above those of the negatives.
     """
 
     harmonic: Float[Tensor, " ranks"]
 
-    def __init__(self, n_items: int, tries: int, margin: float) -> None:
+    def __init__(self, n_items: int, n_negatives: int, margin: float) -> None:
         super().__init__()
-        self.tries = tries
+        self.n_negatives = n_negatives
         self.margin = margin
         self.register_buffer("harmonic", harmonic_numbers(n_items), persistent=False)
 
@@ -57,12 +57,12 @@ class WARPLoss(nn.Module):
         negatives = scores.index_put((rows.users, rows.indices), scores.new_full((), -torch.inf))
         bounds = scores[rows.users, rows.indices] - self.margin
         n_negatives = (rows.n_items - rows.counts)[rows.users]
-        size = max(1, CHUNK_DRAWS // self.tries)
+        size = max(1, CHUNK_DRAWS // self.n_negatives)
         violations, weights = [], []
         for users, bound, n in zip(
             rows.users.split(size), bounds.split(size), n_negatives.split(size), strict=True
         ):
-            shape = (len(users), self.tries)
+            shape = (len(users), self.n_negatives)
             items = torch.randint(rows.n_items, shape, generator=step.rng, device=step.rng.device)
             values = negatives.view(-1)[users[:, None] * rows.n_items + items]
             violates = values > bound[:, None]

@@ -53,7 +53,7 @@ async def models(request: Request) -> dict[str, Any]:
     Version, age, measured metrics and abilities of each, and the running experiment.
     """
     service = service_of(request)
-    models = [served.about() for served in service.models]
+    models = [served.metadata() for served in service.models]
     return {
         "models": models, "experiment": service.experiment(),
         "report": service.report is not None,

@@ -52,11 +52,11 @@ class BundleScorer:
         self.version = version
         self.items = bundle.items
         self.popularity = model.popularity
-        about = bundle.about.to_dict()
-        about.pop("training")
+        metadata = bundle.metadata.to_dict()
+        metadata.pop("training")
         kind = discovery.name_of(type(model))
-        self.about: Mapping[str, Any] = {
-            **about, "kind": kind, "n_train_users": model.n_train_users
+        self.metadata: Mapping[str, Any] = {
+            **metadata, "kind": kind, "n_train_users": model.n_train_users
         }  # fmt: skip
         self.anchors = model.latent_anchors if isinstance(model, Autoencoder) else None
         self._model = model
@@ -81,7 +81,7 @@ class BundleScorer:
     ) -> tuple[Ranking, Bool[np.ndarray, " users"]]:
         self._bound_threads()
         if self._index is None:
-            raise TypeError(f"{self.about['algorithm']} is served without an index")
+            raise TypeError(f"{self.metadata['algorithm']} is served without an index")
         with search_threads(self._threads):
             return self._index.top_k(histories, k, exclude=exclude)
 
@@ -110,20 +110,20 @@ class BundleScorer:
     ) -> Float[np.ndarray, "rows columns"]:
         self._bound_threads()
         if self._similarity is None:
-            raise TypeError(f"{self.about['algorithm']} has no item vectors")
+            raise TypeError(f"{self.metadata['algorithm']} has no item vectors")
         return self._similarity.between(rows, columns)
 
     def similarities_of_pools(
         self, rows: Int[np.ndarray, "users n"], columns: Int[np.ndarray, "users m"]
     ) -> Float[np.ndarray, "users n m"]:
         if self._similarity is None:
-            raise TypeError(f"{self.about['algorithm']} has no item vectors")
+            raise TypeError(f"{self.metadata['algorithm']} has no item vectors")
         return self._similarity.of_pools(rows, columns)
 
     def latents(self, histories: csr_array) -> Float[np.ndarray, "users latent"]:
         self._bound_threads()
         if not isinstance(self._model, LatentModel):
-            raise TypeError(f"{self.about['algorithm']} has no latent space")
+            raise TypeError(f"{self.metadata['algorithm']} has no latent space")
         return self._model.latents(histories).numpy()
 
     def _bound_threads(self) -> None:

@@ -59,8 +59,8 @@ class OnnxScorer:
         self.items = exported.items
         self.popularity = exported.popularity
         self.max_k: int | None = exported.settings["k"]
-        self.about: Mapping[str, Any] = {
-            **exported.about,
+        self.metadata: Mapping[str, Any] = {
+            **exported.metadata,
             "kind": exported.model["kind"],
             "n_train_users": exported.model["n_train_users"],
         }
@@ -99,7 +99,7 @@ class OnnxScorer:
     def top_k_by_index(
         self, histories: csr_array, k: int, exclude: csr_array
     ) -> tuple[Ranking, Bool[np.ndarray, " users"]]:
-        raise TypeError(f"{self.about['algorithm']} is served without an index")
+        raise TypeError(f"{self.metadata['algorithm']} is served without an index")
 
     def scores_at(
         self, histories: csr_array, items: Int[np.ndarray, "users k"]
@@ -118,7 +118,7 @@ class OnnxScorer:
             return cosines(self.item_vectors, rows, columns)
         weights = self._exported.rows(ITEM_WEIGHTS, rows)
         if weights is None:
-            raise TypeError(f"{self.about['algorithm']} has no item vectors")
+            raise TypeError(f"{self.metadata['algorithm']} has no item vectors")
         return shares_added(weights, rows, columns)
 
     def similarities_of_pools(
@@ -130,7 +130,7 @@ class OnnxScorer:
 
     def latents(self, histories: csr_array) -> Float[np.ndarray, "users latent"]:
         if LATENTS not in self._graphs:
-            raise TypeError(f"{self.about['algorithm']} has no latent space")
+            raise TypeError(f"{self.metadata['algorithm']} has no latent space")
         graph = self._graphs[LATENTS]
         parts = [
             graph.run(["latents"], self._inputs("histories", histories[rows]))[0]

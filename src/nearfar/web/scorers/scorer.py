@@ -30,8 +30,8 @@ class Scorer(Protocol):
         runtime: "torch" or "onnx".
         items: the items by position, with titles if there are any.
         popularity: how many training users interacted with each item.
-        about: where the model comes from, as JSON values; if known, "algorithm", "kind", "created"
-            (ISO 8601), "metrics", "data", "settings", "n_train_users", "versions".
+        metadata: where the model comes from, as JSON values; if known, "algorithm", "kind",
+            "created" (ISO 8601), "metrics", "data", "settings", "n_train_users", "versions".
         abilities: which of the methods besides `top_k` may be called.
         anchors: the item anchors of PIA, in the space of `latents`; None without PIA.
         item_vectors: the vectors that items are compared by, centred and of unit length; None if
@@ -45,7 +45,7 @@ class Scorer(Protocol):
     runtime: str
     items: Vocabulary
     popularity: Int[np.ndarray, " items"]
-    about: Mapping[str, Any]
+    metadata: Mapping[str, Any]
     abilities: frozenset[Ability]
     anchors: Float[np.ndarray, "items latent"] | None
     item_vectors: Float[np.ndarray, "items d"] | None

@@ -15,7 +15,7 @@ from nearfar.data.interactions import canonical
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class JudgedRanking:
     """A ranking with its relevance: the input of every metric.
 
     Place 1 is column 0. Only places count, since the ranking has broken ties already. An item of
@@ -30,10 +30,10 @@ class Judged:
     Examples:
         >>> ranking = nf.Ranking(np.array([[3, 1, 0]]), np.array([[0.9, 0.5, 0.1]]))
         >>> hits = np.array([[True, False, True]])
-        >>> judged = nf.Judged(ranking, hits, np.array([2]), np.array([9, 5, 4, 2]), 20)
+        >>> judged = nf.JudgedRanking(ranking, hits, np.array([2]), np.array([9, 5, 4, 2]), 20)
         >>> float(nf.NDCG(3).per_user(judged)[0]) < 1
         True
-        >>> judged.first(1).hits.tolist()
+        >>> judged.truncated(1).hits.tolist()
         [[True]]
     """
 
@@ -53,7 +53,7 @@ class Judged:
     def n_items(self) -> int:
         return len(self.item_counts)
 
-    def first(self, k: int) -> Judged:
+    def truncated(self, k: int) -> JudgedRanking:
         """Return the same users with only the best k places.
 
         Raises:
@@ -92,13 +92,13 @@ class Judged:
             raise DataError(f"{metric} needs the genres of items; give judge(..., genres=...)")
         return self.genres
 
-    def shown(self) -> csr_array:
+    def ranked_items(self) -> csr_array:
         """Return the ranked items as a sparse matrix of ones, users x items."""
         rows, places = np.nonzero(self.ranking.items >= 0)
         columns = self.ranking.items[rows, places]
         return csr_array((np.ones(len(rows)), (rows, columns)), shape=(self.n_users, self.n_items))
 
-    def shown_counts(self) -> Int[np.ndarray, " items"]:
+    def recommendation_counts(self) -> Int[np.ndarray, " items"]:
         """Return in how many users' rankings each item appears."""
         items = self.ranking.items
         return np.bincount(items[items >= 0], minlength=self.n_items)
@@ -112,7 +112,7 @@ def judge(
     *,
     histories: csr_array | None = None,
     genres: csr_array | None = None,
-) -> Judged:
+) -> JudgedRanking:
     """Mark the hits of a ranking. Memory grows with the ranking and `held_out`, not users x items.
 
     Args:
@@ -140,7 +140,7 @@ def judge(
     _check_items(ranking.items, n_items)
     held_out = canonical(held_out)
     n_held_out = np.diff(held_out.indptr).astype(np.int64)
-    return Judged(
+    return JudgedRanking(
         ranking=ranking,
         hits=_find_hits(ranking.items, held_out, n_held_out),
         n_held_out=n_held_out,
@@ -151,7 +151,7 @@ def judge(
     )
 
 
-def joined(parts: Sequence[Judged]) -> Judged:
+def joined(parts: Sequence[JudgedRanking]) -> JudgedRanking:
     """Concatenate parts with different users and the same training counts."""
     if len(parts) == 1:
         return parts[0]
