@@ -30,6 +30,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "nearfar bf16": ("library.py", "bfloat16"),
     "nearfar fast": ("library.py", "float32", "fast"),
     "nearfar fast bf16": ("library.py", "bfloat16", "fast"),
+    "nearfar defaults bf16": ("library.py", "bfloat16", "defaults"),
+    "nearfar EDLAE": ("closed_form.py", "edlae"),
     "nearfar fast-large": ("library.py", "float32", "fast-large"),
     "nearfar fast-large bf16": ("library.py", "bfloat16", "fast-large"),
 }

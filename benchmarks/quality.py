@@ -5,7 +5,8 @@
 The sides alternate after each epoch. A side ends when its time is used up or its best epoch is
 `--patience` epochs ago. Seconds include training and an initialisation from the data, but not the
 ranking of the validation users. The same code scores all rankings. "nearfar" has the published
-settings (batches of 500, learning rate 1e-3), "fast" is the preset of that name.
+settings (batches of 500, learning rate 1e-3), "fast" is the preset of that name, "defaults" is
+Mult-VAE's plain network with the settings computed from the data.
 """
 
 from __future__ import annotations
@@ -28,21 +29,25 @@ from nearfar.core.files import write_json
 from nearfar.core.ranking import Ranking
 from nearfar.metrics.judged_ranking import judge
 from nearfar.metrics.ndcg import NDCG
+from nearfar.vae.likelihoods.likelihood import TrainingCounts
 
 SIDES = [
     "nearfar",
+    "nearfar EDLAE",
+    "nearfar defaults bf16",
     "nearfar fast",
     "nearfar fast bf16",
     "nearfar fast-large",
     "nearfar fast-large bf16",
 ]
 EPOCHS = {
+    "nearfar EDLAE": 1,
     "nearfar fast": 20,
     "nearfar fast bf16": 20,
     "nearfar fast-large": 8,
     "nearfar fast-large bf16": 8,
 }
-"""The epochs after which a preset's schedule ends."""
+"""The epochs after which a schedule ends."""
 
 
 def side_ndcg(side: Peer, validation: nf.FoldIn, histories: Path, counts: np.ndarray) -> float:
@@ -60,6 +65,8 @@ def measure(data: str, minutes: float, patience: int, only: list[str] | None) ->
     """Return for each side its cumulative seconds of training and its NDCG@100 after each epoch."""
     split = real_split(data)
     courses: dict[str, list[tuple[float, float]]] = {}
+    defaults = nf.MultVAE().plan(TrainingCounts(split.train.item_counts, split.train.n_users))
+    last_epochs = {**EPOCHS, "nearfar defaults bf16": defaults.epochs}
     with (
         tempfile.TemporaryDirectory() as folder,
         started(all_sides(SIDES, only), split.train.x, batch_size=500) as (alive, absent),
@@ -84,7 +91,7 @@ def measure(data: str, minutes: float, patience: int, only: list[str] | None) ->
                 course.append(((course[-1][0] if course else 0.0) + seconds, score))
                 best = max(range(len(course)), key=lambda i: course[i][1])
                 finished = course[-1][0] >= 60 * minutes or len(course) - 1 - best >= patience
-                if finished or len(course) == EPOCHS.get(name):
+                if finished or len(course) == last_epochs.get(name):
                     running.remove(name)
                 print(
                     f"{name}: epoch {len(course)}, {course[-1][0]:.1f} s, {score:.4f}", flush=True

@@ -23,7 +23,8 @@ class NearFar(protocol.Adapter):
 
     Args:
         precision: a precision of `Run`.
-        preset: a preset of Mult-VAE; "" is the published one with the sizes of the benchmark.
+        preset: a preset of Mult-VAE, or "defaults" for those computed from the data; "" is the
+            published preset with the sizes of the benchmark.
     """
 
     distributions = ("nearfar", "torch", "numpy", "scipy")
@@ -54,7 +55,8 @@ class NearFar(protocol.Adapter):
 
         torch.set_num_threads(settings.threads)
         self.x = csr_array(train)
-        algorithm = make_algorithm("multvae", preset("multvae", self.preset or "published"))
+        values = {} if self.preset == "defaults" else preset("multvae", self.preset or "published")
+        algorithm = make_algorithm("multvae", values)
         assert isinstance(algorithm, MultVAE)
         if not self.preset:
             options = {"batch_size": settings.batch_size, "learning_rate": settings.learning_rate}
