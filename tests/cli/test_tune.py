@@ -68,6 +68,6 @@ def test_what_is_wrong_is_said_in_one_line(work, fails, tmp_path, arguments, tol
 
 
 def test_a_log_is_no_split(work: Path, fails) -> None:
-    assert "is not a split; make one with: nearfar data split" in fails(
+    assert "make one of a log by nearfar data split LOG --out SPLIT" in fails(
         "tune", "ease", "--data", work / "log.csv"
     )

@@ -15,8 +15,7 @@ from nearfar.cli.output import Output
 from nearfar.cli.progress import TrainingProgress
 from nearfar.core import settings
 from nearfar.core.assignments import parse_assignments
-from nearfar.core.errors import DataError
-from nearfar.data.splits.folder import is_split_folder, load_split
+from nearfar.data.splits.folder import load_split
 from nearfar.experiments.tuning.space import Space
 from nearfar.experiments.tuning.trials import METRIC, Tuned
 from nearfar.experiments.tuning.tune import TuningSearch
@@ -92,10 +91,6 @@ def tune(
     before all trials were done.
     """
     check_targets(track or ())
-    if not is_split_folder(data):
-        raise DataError(
-            f"{data} is not a split; make one with: nearfar data split LOG --out {data}"
-        )
     values = settings.merge(
         preset(algorithm, preset_name) if preset_name else {},
         settings.read_toml(config) if config else {},
