@@ -116,7 +116,7 @@ def train(
     fitter = make_algorithm(algorithm, values)
     check_destination(out)
     check_targets(track or ())
-    interactions, validation, metadata = _open_training(
+    interactions, validation, protocol = _open_training(
         data, log_options, validation_share, seed, output
     )
     output.remark(
@@ -143,7 +143,7 @@ def train(
             checkpoint_seconds=checkpoint_seconds, callbacks=(progress, *callbacks),
             keep_on_interrupt=True,
         )  # fmt: skip
-        trained = train_bundle(fitter, interactions, validation, out, run=run, protocol=metadata)
+        trained = train_bundle(fitter, interactions, validation, out, run=run, protocol=protocol)
     history = run.history
     rows = []
     if trained.evaluation is not None:
@@ -159,7 +159,7 @@ def train(
             "n_epochs": len(history.records),
             "best_epoch": history.best_epoch, "stopped_early": history.stopped_early,
             "attempts": [attempt.to_dict() for attempt in history.attempts],
-            "interrupted": history.interrupted, "read": metadata.get("read"),
+            "interrupted": history.interrupted, "read": protocol.get("read"),
         },
         table(None, ["validation", "mean"], rows) if rows else "no validation users",
         f"fitted in {trained.fit_seconds:.1f} s; saved {out}",
@@ -230,26 +230,26 @@ def _short(value: object) -> str:
 def _open_training(
     source: str, log_options: LogOptions, share: float, seed: int, output: Output
 ) -> tuple[Interactions, FoldIn | None, dict[str, object]]:
-    """Return the training users, the validation users (None at share 0), and facts on the data.
+    """Return the training users, the validation users (None at share 0), and the protocol.
 
     A split folder has its own validation users; of a log, a share of the users is held out.
     """
-    metadata: dict[str, object]
+    protocol: dict[str, object]
     if is_split_folder(Path(source)):
         split = load_split(Path(source))
-        metadata = {"split": split.fingerprint, **split.protocol}
+        protocol = {"split": split.fingerprint, **split.protocol}
         split = inputs.split_with_options(split, source, log_options, output)
         inputs.report_weights(split.train, output)
-        return split.train, split.validation, metadata
+        return split.train, split.validation, protocol
     log = inputs.open_log(source, log_options, output)
     interactions = log.interactions()
     inputs.report_weights(interactions, output)
-    metadata = {"log": log.name, "steps": [str(step) for step in log.steps]}
+    protocol = {"log": log.name, "steps": [str(step) for step in log.steps]}
     if log.read is not None:
-        metadata["read"] = log.read.to_dict()
+        protocol["read"] = log.read.to_dict()
     if share == 0:
-        return interactions, None, metadata
+        return interactions, None, protocol
     if remark := single_item_remark(interactions):
         output.remark(remark)
     train, validation = hold_out_users(interactions, share, seed=seed)
-    return train, validation, {**metadata, "validation_share": share, "validation_seed": seed}
+    return train, validation, {**protocol, "validation_share": share, "validation_seed": seed}
