@@ -353,3 +353,10 @@ def test_an_accepted_check_fails_without_stopping_the_job() -> None:
     assert report.broken == []
     with pytest.raises(BrokenContractError, match=r"there are none$"):
         Contract().check(frame.clear(), since, until, now=LATER, accept=CHECKS)
+
+
+def test_a_column_of_numbers_without_any_number_is_as_if_it_were_not_there() -> None:
+    frame = inside(events(600)).with_columns(rating=pl.lit(None, pl.Float64), weight=None)
+    checked = Contract().check(frame.cast({"weight": pl.Float64}), SINCE, UNTIL)
+    assert checked.report.rejected == {}
+    assert checked.events.columns == ["user", "item", "timestamp"]

@@ -16,7 +16,7 @@ from nearfar.core.errors import DataError, SettingsError
 from nearfar.core.files import atomic_file
 from nearfar.core.ranges import NonNegativeFloat, NonNegativeInt, PositiveInt, Share
 from nearfar.core.settings import Settings
-from nearfar.store.rejection import EMPTY, REASONS, check_schema, rejections
+from nearfar.store.rejection import EMPTY, NUMBERS, REASONS, check_schema, rejections
 from nearfar.store.volume import UsualVolume, usual_volume
 
 CHECKS = ("missing", "unusable", "misdated", "repeated", "rejected", "volume")
@@ -176,6 +176,7 @@ class Contract(Settings):
             SchemaError: a column is missing or of the wrong type.
         """
         check_schema(events)
+        events = events.drop(c for c in NUMBERS if c in events.columns and _is_empty(events[c]))
         now = datetime.now(UTC) if now is None else now
         latest = now + timedelta(seconds=self.clock_tolerance_seconds)
         reasons = rejections(events, midnight(since), midnight(until), latest)
@@ -256,6 +257,10 @@ class Contract(Settings):
             )
             failures.append(("volume", text))
         return failures
+
+
+def _is_empty(numbers: pl.Series) -> bool:
+    return numbers.null_count() == len(numbers)
 
 
 def _shares(counts: dict[str, int], n_read: int) -> dict[str, float]:

@@ -171,6 +171,8 @@ def read_rows(
         if given.get("timestamp") is None and "timestamp" in columns and not one_time:
             table, columns, remark = with_joined_times(table, columns)
             report.remarks += [remark] if remark else []
+        if not one_time:
+            log_clock.begin_table()
         if not report.columns:
             _report_columns(report, table, columns)
             report.remarks += remarks_on_alternatives(report.unused_columns, columns, roles, given)
