@@ -60,5 +60,5 @@ def add_files(
         rows.report.remarks.append(
             f"{n_shifted:,} of {rows.n_of_folders:,} events lie on the day "
             f"{'before' if day == rows.until else 'after'} that of their folder in UTC, as if "
-            f"folders were named after days of another time zone{also}"
+            f"folders were named after days of another time zone, or of the arrival{also}"
         )
