@@ -208,12 +208,10 @@ def _resolved(path: str, folder: Path) -> str:
     """
     if not path:
         raise SettingsError("path is ''; the path of a file or folder was expected")
-    value = path
+    path = value = str(Path(path).expanduser()) if path.startswith("~") else path
     if path.startswith("${"):
         with contextlib.suppress(SettingsError):  # reading tells which variable is not set
             value = Url(path).reveal()
-    if value == path:
-        value = path = str(Path(path).expanduser()) if path.startswith("~") else path
     is_alone = "://" in value or value.startswith(("${", "~")) or Path(value).is_absolute()
     return path if is_alone else str(folder / path)
 
