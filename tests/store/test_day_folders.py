@@ -105,6 +105,23 @@ def test_a_folder_of_missing_days_is_read_by_its_times(tmp_path: Path) -> None:
     assert rows_of("parquet", tmp_path)[0].height == 7 * PER_DAY
 
 
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_folders_of_year_month_and_day_are_the_time_of_events_without_one(
+    kind: str, tmp_path: Path
+) -> None:
+    for day in days():
+        folder = tmp_path / f"year={day.year}" / f"month={day.month}" / f"day={day.day:02}"
+        write(a_day(day).drop("timestamp"), folder, kind)
+    read, report = rows_of(kind, tmp_path)
+    assert read["timestamp"].dt.date().value_counts(sort=True)["count"].to_list() == [PER_DAY] * 7
+    assert report.unused_columns == []
+    with_times = tmp_path / "with times"
+    write(a_day(SINCE), with_times / "year=1999" / "month=1" / "day=1", kind)
+    read, report = rows_of(kind, with_times)
+    assert read["timestamp"].to_list() == a_day(SINCE)["timestamp"].to_list()
+    assert report.unused_columns == ["year", "month", "day"]
+
+
 def test_a_folder_that_names_no_day_is_refused_with_the_way_out(tmp_path: Path) -> None:
     write(a_day(SINCE), tmp_path / "date=W46", "parquet")
     with pytest.raises(DataError, match='set partition = "" to read all folders'):

@@ -14,9 +14,10 @@ from nearfar.data.id_remarks import remark_on_totals, remarks_on_ids
 from nearfar.data.plain_events import event_filter
 from nearfar.store.contracts import midnight
 from nearfar.tables.clock import Clock
-from nearfar.tables.columns import Columns
+from nearfar.tables.columns import Columns, quoted
 from nearfar.tables.folder import open_tables
 from nearfar.tables.moments import with_joined_times
+from nearfar.tables.partitions import DAY_OF_FOLDERS
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.reader import OneTimeTable, TableReader
 from nearfar.tables.report import ReadReport
@@ -50,7 +51,7 @@ class EventRows:
 
     Examples:
         >>> from nearfar.store.event_rows import EventRows
-        >>> from nearfar.tables.columns import Columns
+        >>> from nearfar.tables.columns import Columns, quoted
         >>> from nearfar.tables.frames import frame_table
         >>> from nearfar.tables.report import ReadReport
         >>> from nearfar.tables.rules import RowRules
@@ -114,11 +115,12 @@ class EventRows:
                 f"{error}; {self._first} has {self._fixed}: write all files with the same columns, "
                 "or move this one away if it holds no events"
             ) from None
+        if "timestamp" not in roles and DAY_OF_FOLDERS in present:
+            roles["timestamp"] = DAY_OF_FOLDERS
         if "timestamp" not in roles:
-            listed = ", ".join(repr(c) for c in present)
             raise SchemaError(
-                f"{where} has no column known as the timestamp; it has {listed}: name one with "
-                "columns.timestamp = '...'"
+                f"{where} has no column known as the timestamp; it has {quoted(present)}: name one "
+                "with columns.timestamp = '...'"
             )
         fixed = {role: roles[role] for role in (*ID_ROLES, "timestamp")}
         if self._first is None:
@@ -126,14 +128,6 @@ class EventRows:
         named = {r: c for r, c in vars(columns).items() if c is not None}
         self._columns = Columns(**{**named, **fixed})
         return roles
-
-    def fits(self, table: TableReader) -> bool:
-        """Return whether a table has the columns of events."""
-        try:
-            self.roles(table.columns, table.where)
-        except SchemaError:
-            return False
-        return True
 
     def tables(
         self, files: RawFiles, options: ReadOptions, *, alone: bool

@@ -20,6 +20,7 @@ from nearfar.tables.lists import ListCells
 from nearfar.tables.moments import with_joined_times
 from nearfar.tables.names import SESSIONS, plain_name
 from nearfar.tables.nested import unnested
+from nearfar.tables.partitions import DAY_OF_FOLDERS
 from nearfar.tables.printed import PrintedTable
 from nearfar.tables.raw import BLOCK_BYTES, RawFiles
 from nearfar.tables.reader import BATCH_ROWS, Numbers, OneTimeTable, TableReader
@@ -227,7 +228,7 @@ def _report_differences(report: ReadReport, table: TableReader, columns: dict[st
 
 def _unused_columns(table: TableReader, columns: Mapping[str, str]) -> list[str]:
     parts = {part for column in columns.values() for part in (column, *column.split(" + "))}
-    return [column for column in table.columns if column not in parts]
+    return [c for c in table.columns if c not in parts and c != DAY_OF_FOLDERS]
 
 
 def _report_columns(report: ReadReport, table: TableReader, columns: dict[str, str]) -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from nearfar.core.errors import DataError
+from nearfar.core.errors import DataError, SchemaError
 from nearfar.core.secrets import Url
 from nearfar.store.event_rows import EventRows
 from nearfar.store.sources._day_folders import add_files
@@ -18,6 +18,7 @@ from nearfar.tables.dialect import Quoting, TextOptions
 from nearfar.tables.json_files import JSON, is_json, is_note
 from nearfar.tables.partitions import partitioned
 from nearfar.tables.raw import BLOCK_BYTES, COMPRESSED, RawFiles
+from nearfar.tables.reader import TableReader
 from nearfar.tables.table import TEXT, ReadOptions
 from nearfar.tables.time_units import TimeUnit
 
@@ -96,10 +97,23 @@ class CSVEvents(EventSource):
                 tables = rows.tables(files, options, alone=alone)
                 tables = [partitioned(table, file.below) for table in tables]
                 is_among_others = not all(is_json(other.name) for other in others)
-                if is_json(file.name) and is_among_others and not all(map(rows.fits, tables)):
+                if (
+                    is_json(file.name)
+                    and is_among_others
+                    and not all(_fits(rows, t) for t in tables)
+                ):
                     rows.report.skipped_files.append(file.below)
                     return
                 for table in tables:
                     rows.add(table, day=file.day)
 
         add_files(address, ENDINGS, self.partition, rows, add_file)
+
+
+def _fits(rows: EventRows, table: TableReader) -> bool:
+    """Return whether a table has the columns of events."""
+    try:
+        rows.roles(table.columns, table.where)
+    except SchemaError:
+        return False
+    return True
