@@ -138,7 +138,7 @@ def as_json(frame: pl.DataFrame) -> list[dict[str, object]]:
     [
         lambda rows: json.dumps(rows),
         lambda rows: "\n".join(map(json.dumps, rows)),
-        lambda rows: json.dumps({"count": len(rows), "events": rows}),
+        lambda rows: json.dumps({"count": len(rows), "date": "2020-01-01", "events": rows}),
     ],
     ids=["array", "lines", "an object with the list"],
 )
@@ -147,7 +147,7 @@ def test_a_json_file_per_day(text: Callable[[list], str], tmp_path: Path) -> Non
         (tmp_path / f"{day}.json").write_text(text(as_json(a_day(day))))
     (tmp_path / "manifest.json").write_text('{"version": 3}')
     read, report = rows_of("csv", tmp_path)
-    assert read.height == 7 * PER_DAY
+    assert read["timestamp"].to_list() == [t for d in days()[3:10] for t in a_day(d)["timestamp"]]
     assert report.skipped_files == ["manifest.json"]
 
 

@@ -16,6 +16,7 @@ from nearfar.store.contracts import midnight
 from nearfar.tables.clock import Clock
 from nearfar.tables.columns import Columns, quoted
 from nearfar.tables.folder import open_tables
+from nearfar.tables.list_columns import columns_by_role
 from nearfar.tables.moments import with_joined_times
 from nearfar.tables.partitions import DAY_OF_FOLDERS
 from nearfar.tables.raw import RawFiles
@@ -91,23 +92,19 @@ class EventRows:
         self.n_of_folders = self.n_earlier = self.n_later = 0
         report.n_in_window = 0
 
-    def roles(self, present: Sequence[str], where: str, *, of_text: bool = True) -> dict[str, str]:
-        """Return the column of each role.
+    def roles(self, table: TableReader) -> dict[str, str]:
+        """Return the column of each role in a table.
 
         Later tables may spell the columns of the first otherwise, as "User_ID" for "user_id".
-
-        Args:
-            present: columns of a table.
-            where: name of the table, for messages.
-            of_text: whether the table is text, so that its first line may not be a header.
 
         Raises:
             SchemaError: the user, item or timestamp is not recognised, or a column that an earlier
                 table had is missing.
         """
+        present, where = table.columns, table.where
         columns = self._columns if self._first is None else self._columns.spelled_as(present)
         try:
-            roles = columns.resolve(present, where, self._roles, of_text=of_text)
+            roles = columns_by_role(table, self._roles, vars(columns))
         except SchemaError as error:
             if self._first in (None, where):
                 raise
@@ -169,7 +166,7 @@ class EventRows:
             SchemaError: a column is missing, or ids are of another type than before.
             DataError: the table cannot be read.
         """
-        roles = self.roles(table.columns, table.where, of_text=not table.typed)
+        roles = self.roles(table)
         if not self._has_time_column and not isinstance(table, OneTimeTable):
             table, roles, remark = with_joined_times(table, roles)
             self.report.remarks += [remark] if remark else []

@@ -51,15 +51,10 @@ class Columns:
             )
 
     def resolve(
-        self,
-        present: Sequence[str],
-        where: str,
-        roles: Sequence[Role] = EVENT_ROLES,
-        *,
-        of_text: bool = True,
+        self, present: Sequence[str], where: str, roles: Sequence[Role] = EVENT_ROLES
     ) -> dict[str, str]:
         """Return the column of each role; see the function `resolve`."""
-        return resolve(present, where, roles, vars(self), of_text=of_text)
+        return resolve(present, where, roles, vars(self))
 
     def spelled_as(self, present: Sequence[str]) -> Columns:
         """Return the names as a table spells them: "User_ID" for "user_id" if only that exists."""

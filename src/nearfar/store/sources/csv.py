@@ -113,7 +113,7 @@ class CSVEvents(EventSource):
 def _fits(rows: EventRows, table: TableReader) -> bool:
     """Return whether a table has the columns of events."""
     try:
-        rows.roles(table.columns, table.where)
+        rows.roles(table)
     except SchemaError:
         return False
     return True

@@ -106,8 +106,7 @@ def _add_file(rows: EventRows, filesystem: FileSystem, file: DatedFile) -> None:
         def reader_of(rows: pl.LazyFrame, *, sliced: bool) -> TableReader:
             return partitioned(unnested(FrameTable(rows, where, sliced=sliced), schema), file.below)
 
-        columns = reader_of(table, sliced=True).columns
-        time_column = rows.roles(columns, where, of_text=False)["timestamp"]
+        time_column = rows.roles(reader_of(table, sliced=True))["timestamp"]
         in_window = None
         if not file.day and time_column in schema:
             in_window = _window(time_column, schema[time_column], rows.since, rows.until)

@@ -94,7 +94,7 @@ class SQLEvents(EventSource):
         where = self.table or "the query"
         with _connected(Url(self.url)) as connection:
             names = _column_names(connection, events := self._events())
-            roles = rows.roles(names, where, of_text=False)
+            roles = rows.roles(_QueryResult(where, names, {}, iter(())))
             against = contradiction_roles(names, roles.values())
             roles |= {role.name: column for role, column in against.items()}
             chunks = self._fetch(connection, events, roles, rows)
