@@ -195,7 +195,7 @@ def test_a_day_to_come_and_its_removal(tmp_path: Path, as_json, fails, monkeypat
     as_json("pipeline", "run", "-c", path, "--as-of", last)
     assert "--allow-future" in fails("pipeline", "run", "-c", path, "--as-of", "2999-01-01")
     assert "a date was expected" in fails("pipeline", "remove-day", "tomorrow", "-c", path)
-    found = as_json("pipeline", "remove-day", last, "-c", path)
+    found = as_json("pipeline", "remove-day", f"{last:%Y%m%d}", "-c", path)
     assert found == {"removed": str(last), "latest": None}
     assert "is not published; none is" in fails("pipeline", "remove-day", last, "-c", path)
 

@@ -95,6 +95,33 @@ def test_paths_start_from_the_files_folder(tmp_path: Path) -> None:
     assert str(vars(far.source)["path"]) == "s3://x/y"
 
 
+def test_paths_in_the_home_folder_and_in_variables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/shop")
+    monkeypatch.setenv("EVENTS", "events")
+    monkeypatch.setenv("FAR", "s3://bucket/events")
+    for path, expected in {
+        "~/events": "/home/shop/events",
+        "${EVENTS}": f"{tmp_path}/events",
+        "${EVENTS}/new": f"{tmp_path}/events/new",
+        "${FAR}": "s3://bucket/events",
+        "${UNSET}": None,
+    }.items():
+        found = make_pipeline({**SETTINGS, "source": {"kind": "csv", "path": path}}, tmp_path)
+        url = vars(found.source)["path"]
+        if expected is None:
+            with pytest.raises(SettingsError, match="the environment variable UNSET is not set"):
+                url.reveal()
+        else:
+            assert url.reveal() == expected
+    home = make_pipeline(
+        {**SETTINGS, "registry": "~/registry", "score": {"deny_file": "~/deny.txt"}}, tmp_path
+    )
+    assert str(home.registry) == "/home/shop/registry"
+    assert home.score.deny_file == "/home/shop/deny.txt"
+
+
 @pytest.mark.parametrize(
     ("values", "told"),
     [
@@ -118,6 +145,15 @@ def test_paths_start_from_the_files_folder(tmp_path: Path) -> None:
         ({"score": {"deny": "x"}}, "score.deny is 'x'"),
         ({"gates": {"max_ndcg": 3}}, "did you mean 'gates.max_ndcg_drop'"),
         ({"contract": {"volume_day": 3}}, "did you mean 'contract.volume_days'"),
+        ({"source": {"kind": "csv", "path": ""}}, "path is ''; the path of a file or folder"),
+        (
+            {"source": {"kind": "csv", "path": "x", "columns": "user_id"}},
+            r"source.columns is 'user_id'; expected a part \(Columns\) or a table of settings",
+        ),
+        (
+            {"source": {"kind": "csv", "path": "x", "columns": {"user": "id", "item": "id"}}},
+            "different columns were expected, not 'id' twice",
+        ),
         ({"retention": {"day": 3}}, "did you mean 'retention.days'"),
         ({"retention": {"days": 0}}, "retention.days is 0"),
         ({"source": {"path": "x"}}, "lacks its kind"),

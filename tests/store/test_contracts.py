@@ -139,7 +139,7 @@ def test_a_good_log_holds_with_the_defaults() -> None:
     [
         (
             "missing",
-            r"2\.50% of rows have a missing value; at most 1\.00%",
+            r"2\.50% of rows have a missing value \(user missing: 10\); at most 1\.00%",
             {"user": None},
         ),
         ("unusable", r"2\.50% of rows are unusable", {"rating": -1.0}),
@@ -204,8 +204,24 @@ def daily(counts: list[int], first: date = date(2026, 1, 1)) -> tuple[pl.DataFra
         ([100] * 20 + [301], "2026-01-21 has 301 events"),
         ([100] * 20 + [0], "2026-01-21 has 0 events"),
         ([0] * 10 + [100] * 7 + [29], "2026-01-18 has 29 events"),
+        (
+            [100] * 20 + [0] * 3,
+            r"2026-01-23 has 0 events \(the last are of 2026-01-20\), 30 to 300",
+        ),
+        ([100] * 20 + [0] * 40, r"has 0 events \(the last are of 2026-01-20\), 30 to 300"),
+        ([100] * 27 + [0] + [100] * 6 + [0], "2026-02-04 has 0 events"),
+        ([10] * 20 + [0], "2026-01-21 has 0 events, 1 to 30 were expected"),
     ],
-    ids=["drop", "jump", "missing day", "log began late"],
+    ids=[
+        "drop",
+        "jump",
+        "missing day",
+        "log began late",
+        "outage",
+        "outage longer than the median's days",
+        "one weekday was missing before",
+        "too few for chance",
+    ],
 )
 def test_a_day_far_from_the_days_before_breaks_the_contract(counts: list[int], day: str) -> None:
     frame, since, until = daily(counts)
@@ -222,6 +238,14 @@ def test_a_day_far_from_the_days_before_breaks_the_contract(counts: list[int], d
         [0] * 10 + [100] * 6 + [5],
         [70, 130] * 10,
         [1000] * 40 + [100] * 29,
+        [100] * 20 + [0] * 20 + [100],
+        [100] * 20 + [0] * 35 + [100],
+        [100, 100, 100, 100, 100, 0, 0] * 4,
+        [100, 0, 0, 0, 0, 0, 0] * 4 + [100],
+        [100, 0, 0, 0, 0, 0, 0] * 4,
+        [1000, 1000, 1000, 1000, 1000, 1000, 200] * 4,
+        [1, 2, 0, 1, 3, 1, 0, 2, 1, 0],
+        [1, 2, 0, 1, 3, 1, 0, 2, 1, 4],
     ],
     ids=[
         "just enough",
@@ -230,6 +254,14 @@ def test_a_day_far_from_the_days_before_breaks_the_contract(counts: list[int], d
         "too short to tell",
         "up and down",
         "another month",
+        "after an outage",
+        "after an outage longer than the median's days",
+        "no weekends",
+        "one weekday",
+        "between the weekdays with events",
+        "a quiet weekday",
+        "a small shop without events by chance",
+        "a small shop with many by chance",
     ],
 )
 def test_days_that_are_not_far_hold(counts: list[int]) -> None:
@@ -321,3 +353,10 @@ def test_an_accepted_check_fails_without_stopping_the_job() -> None:
     assert report.broken == []
     with pytest.raises(BrokenContractError, match=r"there are none$"):
         Contract().check(frame.clear(), since, until, now=LATER, accept=CHECKS)
+
+
+def test_a_column_of_numbers_without_any_number_is_as_if_it_were_not_there() -> None:
+    frame = inside(events(600)).with_columns(rating=pl.lit(None, pl.Float64), weight=None)
+    checked = Contract().check(frame.cast({"weight": pl.Float64}), SINCE, UNTIL)
+    assert checked.report.rejected == {}
+    assert checked.events.columns == ["user", "item", "timestamp"]

@@ -308,7 +308,8 @@ def test_partitions_outside_the_window_are_never_read(tmp_path: Path) -> None:
 
 def test_a_partition_is_read_whole_and_may_lie_deep_or_be_called_otherwise(tmp_path: Path) -> None:
     late = events().filter(pl.col("timestamp") < datetime(2026, 3, 2, tzinfo=UTC))
-    folder = tmp_path / "events" / "country=be" / f"dt={SINCE}" / "hour=03"
+    far = SINCE + timedelta(days=1)
+    folder = tmp_path / "events" / "country=be" / f"dt={far}" / "hour=03"
     folder.mkdir(parents=True)
     late.write_parquet(folder / "part.parquet")
     (folder / "_SUCCESS").touch()

@@ -60,6 +60,16 @@ def test_orders_in_one_object_are_read_item_by_item(indent: int | None, tmp_path
     assert "'orders.line_items' holds lists: 1 row is read as 3 events" in remarks(log)
 
 
+@pytest.mark.parametrize("times", [True, False])
+def test_a_time_of_an_entry_is_nearer_than_one_beside_the_list(times: bool, tmp_path: Path) -> None:
+    hours = [{"timestamp": f"2026-05-01T10:0{n}:00Z"} if times else {} for n in range(3)]
+    entries = [{"item_id": n, **hour} for n, hour in enumerate(hours)]
+    sessions = [{"user_id": user, "date": "2026-05-01", "events": entries} for user in (1, 2)]
+    log = read("\n".join(map(json.dumps, sessions)), tmp_path, "sessions.jsonl")
+    assert log.read is not None
+    assert log.read.columns["timestamp"] == ("events.timestamp" if times else "date")
+
+
 def test_a_large_object_is_read_whole(tmp_path: Path) -> None:
     orders = [{**ORDERS[0], "customer": {"id": n}} for n in range(3_000)]
     log = read(json.dumps({"orders": orders}, indent=4), tmp_path)

@@ -10,12 +10,12 @@ import typer
 
 from nearfar.data.filters import Filters
 from nearfar.data.weighting import Repeats, Scale
-from nearfar.tables.clock import TimeUnit
 from nearfar.tables.dialect import Quoting, TextOptions
 from nearfar.tables.roles import OPTIONS
 from nearfar.tables.rules import RowRules
 from nearfar.tables.streams import MAX_EXPANSION
 from nearfar.tables.table import ReadOptions
+from nearfar.tables.time_units import TimeUnit
 
 FILTERS = (
     "min_rating", "min_weight", "min_user", "max_user", "min_item", "core", "since", "until",

@@ -217,10 +217,11 @@ def remove_day(
     score --as-of DATE writes the day again.
     """
     with _open_pipeline(config, output) as pipeline:
-        latest = remove_published_day(pipeline, parse_day(day, "DATE"))
+        removed = parse_day(day, "DATE")
+        latest = remove_published_day(pipeline, removed)
     left = "no day is left" if latest is None else f"the latest is now {latest}"
-    value = {"removed": day, "latest": None if latest is None else str(latest)}
-    output.result(value, f"{day} is removed; {left}")
+    value = {"removed": str(removed), "latest": None if latest is None else str(latest)}
+    output.result(value, f"{removed} is removed; {left}")
 
 
 @app.command()

@@ -273,11 +273,13 @@ def _convert_union(options: tuple[Any, ...], value: Any, where: str) -> Any:
 
 
 def _convert_object(hint: type, value: Any, where: str) -> Any:
-    if isinstance(value, str):
+    is_part = inspect.isabstract(hint) or "kind" not in types_of(hint)
+    if isinstance(value, str) and is_part:
         value = {"kind": value}
     if not isinstance(value, Mapping):
         part = f"{value.__name__}()" if inspect.isclass(value) else f"a part ({hint.__name__})"
-        text = f"{where} is {value!r}; expected {part}, a name or a table of settings"
+        name = ", a name" * is_part
+        text = f"{where} is {value!r}; expected {part}{name} or a table of settings"
         raise SettingsError(text)
     options = {k: v for k, v in value.items() if k != "kind"}
     if inspect.isabstract(hint):
@@ -285,7 +287,7 @@ def _convert_object(hint: type, value: Any, where: str) -> Any:
             raise SettingsError(f"{where} lacks 'kind'")
         package = hint.__module__.rpartition(".")[0]
         return build(discovery.find(package, hint, str(value["kind"])), options, where)
-    if "kind" in types_of(hint):  # here "kind" is a setting, not the name of the class
+    if not is_part:  # here "kind" is a setting, not the name of the class
         return build(hint, value, where)
     kind = value.get("kind")
     if kind is not None and str(kind).lower() not in (

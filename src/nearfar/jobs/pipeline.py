@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
@@ -14,6 +15,7 @@ from nearfar.bundle.exports.onnx import Onnx
 from nearfar.core import settings
 from nearfar.core.errors import SettingsError, UnknownNameError
 from nearfar.core.extras import require
+from nearfar.core.secrets import Url
 from nearfar.data.weighting import Scale
 from nearfar.jobs.gates import Gates
 from nearfar.jobs.item_details import ItemDetails
@@ -132,7 +134,7 @@ def make_pipeline(values: Mapping[str, Any], folder: Path) -> Pipeline:
         )
     source, sink = ({k: v for k, v in values[n].items() if k != "kind"} for n in ("source", "sink"))
     return Pipeline(
-        registry=folder / str(values.get("registry", "registry")),
+        registry=folder / Path(str(values.get("registry", "registry"))).expanduser(),
         source=make_source(str(values["source"]["kind"]), _resolve_paths(source, folder)),
         sink=make_sink(str(values["sink"]["kind"]), _resolve_paths(sink, folder)),
         algorithm=_build_algorithm(values.get("algorithm", {"kind": "multvae"}), folder),
@@ -144,7 +146,7 @@ def make_pipeline(values: Mapping[str, Any], folder: Path) -> Pipeline:
         items=settings.build(ItemDetails, _resolve_paths(dict(items), folder), "items")
         if items
         else None,
-        metrics_file=folder / str(metrics) if metrics else None,
+        metrics_file=folder / Path(str(metrics)).expanduser() if metrics else None,
     )
 
 
@@ -185,18 +187,33 @@ def _build_score(values: Mapping[str, Any], folder: Path) -> ScoreSection:
         values["deny"] = [str(v) for v in values["deny"]]
     for name in ("deny_file", "rules", "experiment"):
         if values.get(name):
-            values[name] = str(folder / str(values[name]))
+            values[name] = str(folder / Path(str(values[name])).expanduser())
     return settings.build(ScoreSection, values, "score")
 
 
 def _resolve_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Join relative paths, also the one in a database URL, to the settings' folder."""
     path, url = values.get("path"), values.get("url")
-    if isinstance(path, str) and "://" not in path and not path.startswith("${"):
-        values = {**values, "path": str(folder / path)}
+    if isinstance(path, str):
+        values = {**values, "path": _resolved(path, folder)}
     if isinstance(url, str) and (match := FILE_URL.fullmatch(url)):
         values = {**values, "url": match[1] + str((folder / match[2]).absolute()) + match[3]}
     return values
+
+
+def _resolved(path: str, folder: Path) -> str:
+    """Return a path joined to a folder, unless it is absolute or an address.
+
+    A path that begins with an environment variable is judged by the variable's value.
+    """
+    if not path:
+        raise SettingsError("path is ''; the path of a file or folder was expected")
+    path = value = str(Path(path).expanduser()) if path.startswith("~") else path
+    if path.startswith("${"):
+        with contextlib.suppress(SettingsError):  # reading tells which variable is not set
+            value = Url(path).reveal()
+    is_alone = "://" in value or value.startswith(("${", "~")) or Path(value).is_absolute()
+    return path if is_alone else str(folder / path)
 
 
 def exports_of(names: Iterable[str]) -> dict[str, Export]:

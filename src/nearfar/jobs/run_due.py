@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from nearfar.core.errors import SettingsError
+from nearfar.jobs.denied_items import denied_names
 from nearfar.jobs.executor import LOCAL, Executor
 from nearfar.jobs.gates import check_accepted
 from nearfar.jobs.item_details import refresh_items
@@ -14,7 +15,7 @@ from nearfar.jobs.job import Say, error_text
 from nearfar.jobs.pipeline import Pipeline
 from nearfar.jobs.publish import publish, waiting_version
 from nearfar.jobs.registry import Registry
-from nearfar.jobs.score_daily import Scored, denied_names, score_daily
+from nearfar.jobs.score_daily import Scored, score_daily
 from nearfar.jobs.train_weekly import Trained, train_weekly
 from nearfar.jobs.window import check_day
 from nearfar.train.callback import Callback

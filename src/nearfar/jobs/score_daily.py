@@ -19,6 +19,7 @@ from nearfar.core.files import read_json, remove, write_json
 from nearfar.core.settings import to_plain
 from nearfar.data.events import Log
 from nearfar.data.interactions import Interactions
+from nearfar.jobs.denied_items import denied_ids
 from nearfar.jobs.executor import LOCAL, Executor
 from nearfar.jobs.gates import check_accepted
 from nearfar.jobs.job import Say, recorded
@@ -151,13 +152,20 @@ def _score(
     events = window_events(pipeline, as_of, "score", say, accept)
     active = _active_users(events.frame, pipeline, as_of, say)
     bundle = extend_version(pipeline, registry, version, active, say)
-    deny = _denied_ids(pipeline, bundle)
-    if n_absent := int((bundle.items.index(deny) < 0).sum()):
-        say(f"{n_absent:,} of {len(deny):,} denied ids are not items of {version}")
+    deny = denied_ids(pipeline, bundle)
+    absent = deny.filter(pl.Series(bundle.items.index(deny) < 0))
+    if len(absent):
+        say(
+            f"{len(absent):,} of {len(deny):,} denied ids are not items of {version}, such as "
+            f"{absent[0]!r}"
+        )
     reranking = pipeline.score.reranking
     if reranking is not None:
         for unknown in reranking.over(item_facts(bundle)).rules.unknown:
             say(f"{unknown}; the rule is ignored")
+    histories = active.on_items(bundle.items)
+    if not histories.n_interactions:
+        _check_items(events.frame["item"], bundle, version)
     inputs = _inputs(pipeline, as_of, version, active, bundle, deny, reranking)
     if not again and _is_published(pipeline, registry, as_of, inputs):
         say(f"{as_of} is published by {version} from the same events; nothing to do")
@@ -176,7 +184,6 @@ def _score(
     remove(registry.scored_mark(as_of))
     if not resume:
         remove(mark)
-    histories = active.on_items(bundle.items)
     part_users, n_users = pipeline.score.part_users, active.n_users
 
     def size(part: int) -> int:
@@ -204,6 +211,21 @@ def _score(
         str(as_of), version, n_users, n_rows, n_unknown, n_resumed, events.frame.height,
         events.n_rejected, False, 0.0, events.left_out,
     )  # fmt: skip
+
+
+def _check_items(items: pl.Series, bundle: Bundle, version: str) -> None:
+    """Check that the window has an item of the version.
+
+    Raises:
+        DataError: it has none, so the ids are probably written differently since the training, and
+            all users would get what is popular.
+    """
+    if (bundle.items.index(items.unique()) < 0).all():
+        raise DataError(
+            f"no item of the events is one of {version}: ids of the events look like {items[0]!r}, "
+            f"those of {version} like {bundle.items.ids[0]!r}; write them as before, or train a "
+            "version on them"
+        )
 
 
 def _inputs(
@@ -260,36 +282,6 @@ def users_of_arm(score: ScoreSection, users: pl.Series) -> pl.Series:
     if experiment is None:
         return users
     return users.filter(experiment.arms_of(users) == score.arm)
-
-
-def denied_names(pipeline: Pipeline) -> list[str]:
-    """Return the ids of the items that are never recommended, as text.
-
-    Raises:
-        SettingsError: the file of denied ids cannot be read.
-    """
-    names = list(pipeline.score.deny)
-    if pipeline.score.deny_file is not None:
-        path = Path(pipeline.score.deny_file)
-        try:
-            names += [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"deny_file {path} cannot be read: {error}") from None
-    return [name for name in names if name]
-
-
-def _denied_ids(pipeline: Pipeline, bundle: Bundle) -> pl.Series:
-    """Return the denied ids in the catalogue's type, including ids that it does not know."""
-    ids = pl.Series("item", denied_names(pipeline), dtype=pl.String)
-    if not bundle.items.is_integer:
-        return ids
-    numbers = ids.cast(pl.Int64, strict=False)
-    if numbers.null_count():
-        raise SettingsError(
-            f"[score] deny: {ids.filter(numbers.is_null())[0]!r} is not an integer; the ids of "
-            "this catalogue are integers"
-        )
-    return numbers
 
 
 def _is_published(pipeline: Pipeline, registry: Registry, as_of: date, inputs: dict) -> bool:

@@ -209,7 +209,7 @@ def window_events(
     checks the rest: they count neither for a day's volume nor as activity of a user.
 
     Raises:
-        EmptyDataError: all rows are left out.
+        EmptyDataError: no row lies in the window, or all of them are left out.
         BrokenContractError: too many events are refused, or a day has far too few or too many.
         DataError: the source cannot be read.
     """
@@ -219,10 +219,13 @@ def window_events(
     raw = pipeline.source.read(since, until, read_report, kinds=pipeline.train.weighting.kinds)
     for line in read_report.losses():
         say(line)
-    if read_report.left_out and not raw.height:
+    if not raw.height:
         raise EmptyDataError(
             f"events of {since} to {as_of}: none is left of {read_report.n_in_window or 0:,} rows; "
             + "; ".join(read_report.losses())
+            if read_report.left_out
+            else f"no event lies from {since} to {as_of} (UTC); set --as-of to the last day with "
+            "events, or see why the source has no newer ones"
         )
     quarantine = Registry(pipeline.registry).quarantine(job, as_of)
     checked = pipeline.contract.check(raw, since, until, quarantine=quarantine, accept=accept)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from math import ceil, floor
 from pathlib import Path
-from statistics import median
 from typing import Annotated, Any
 
 import polars as pl
@@ -16,7 +16,8 @@ from nearfar.core.errors import DataError, SettingsError
 from nearfar.core.files import atomic_file
 from nearfar.core.ranges import NonNegativeFloat, NonNegativeInt, PositiveInt, Share
 from nearfar.core.settings import Settings
-from nearfar.store.rejection import EMPTY, REASONS, check_schema, rejections
+from nearfar.store.rejection import EMPTY, NUMBERS, REASONS, check_schema, rejections
+from nearfar.store.volume import UsualVolume, usual_volume
 
 CHECKS = ("missing", "unusable", "misdated", "repeated", "rejected", "volume")
 """Names of a contract's checks, by which an operator accepts a failure once."""
@@ -107,7 +108,9 @@ class Contract(Settings):
     earlier one, with the same user, item, timestamp and, if there are any, kind, rating and weight.
     A weight of 0 or below (a return) is not an event.
     Too many rejected rows, or a day with far fewer or far more events than usual, break the
-    contract.
+    contract. A number of events is usual if it is near the median of the days before or of the same
+    weekdays among them, or if chance explains the difference. After days without any event the
+    median is that of the days before them, so an outage breaks the contract until it is over.
 
     Args:
         max_missing_share: largest share of rows rejected for a missing value.
@@ -173,6 +176,7 @@ class Contract(Settings):
             SchemaError: a column is missing or of the wrong type.
         """
         check_schema(events)
+        events = events.drop(c for c in NUMBERS if c in events.columns and _is_empty(events[c]))
         now = datetime.now(UTC) if now is None else now
         latest = now + timedelta(seconds=self.clock_tolerance_seconds)
         reasons = rejections(events, midnight(since), midnight(until), latest)
@@ -182,9 +186,9 @@ class Contract(Settings):
             _write_quarantine(Path(quarantine), rejected)
         counts = dict(rejected["reason"].value_counts().iter_rows())
         daily = _daily_counts(accepted, since, until)
-        usual = self._medians(daily, now)
-        shares = _shares(counts, events.height)
-        failures = self._failures(accepted.height, shares, daily, usual)
+        usual = self._usual_volumes(daily, now)
+        failures = self._failures(accepted.height, counts, events.height)
+        failures += self._volume_failures(daily, usual)
         broken = [(check, text) for check, text in failures if check not in accept]
         report = ContractReport(
             since=since.isoformat(),
@@ -193,9 +197,9 @@ class Contract(Settings):
             n_accepted=accepted.height,
             n_rejected=rejected.height,
             rejected={r: counts[r] for r in REASONS if r in counts},
-            shares=shares,
+            shares=_shares(counts, events.height),
             daily={d.isoformat(): n for d, n in daily.items()},
-            usual={d.isoformat(): n for d, n in usual.items()},
+            usual={d.isoformat(): volume.median for d, volume in usual.items()},
             broken=[text for _, text in broken],
             quarantine=str(quarantine) if quarantine is not None and rejected.height else None,
             checks=sorted({check for check, _ in broken if check}),
@@ -205,43 +209,58 @@ class Contract(Settings):
             raise BrokenContractError(report)
         return CheckedEvents(accepted, report)
 
-    def _medians(self, daily: dict[date, int], now: datetime) -> dict[date, float]:
-        """Return the median of the days before, for each of the last complete days."""
+    def _usual_volumes(self, daily: dict[date, int], now: datetime) -> dict[date, UsualVolume]:
+        """Return the usual volume of each of the last complete days, by the days before it."""
         days = sorted(daily)
-        first = next((i for i, d in enumerate(days) if daily[d]), len(days))
-        medians = {}
         n_complete = sum(midnight(day) + timedelta(days=1) <= now for day in days)
-        for i in range(max(n_complete - self.volume_days, 0), n_complete):
-            before = days[max(first, i - self.median_days) : i]
-            if len(before) >= self.min_median_days:
-                medians[days[i]] = float(median(daily[d] for d in before))
-        return medians
+        checked = days[max(n_complete - self.volume_days, 0) : n_complete]
+        volumes = (
+            (day, usual_volume(daily, day, self.median_days, self.min_median_days))
+            for day in checked
+        )
+        return {day: volume for day, volume in volumes if volume is not None}
 
     def _failures(
-        self,
-        n_accepted: int,
-        shares: dict[str, float],
-        daily: dict[date, int],
-        usual: dict[date, float],
+        self, n_accepted: int, counts: dict[str, int], n_read: int
     ) -> list[tuple[str, str]]:
-        """Return name and message of each failed check; the name is "" if it cannot be accepted."""
+        """Return name and message of each failed check of rows; "" if it cannot be accepted."""
         failures = [] if n_accepted else [("", "there are none")]
-        for name, share in shares.items():
+        for name, share in _shares(counts, n_read).items():
             limit = 1.0 if name == EMPTY else getattr(self, f"max_{name}_share")
             if share > limit:
                 problem = "have a missing value" if name == "missing" else f"are {name}"
-                text = f"{share:.2%} of rows {problem}; at most {limit:.2%} may"
+                reasons = [f"{r}: {n:,}" for r, n in counts.items() if REASONS[r] == name != r]
+                listed = f" ({', '.join(reasons)})" if reasons else ""
+                text = f"{share:.2%} of rows {problem}{listed}; at most {limit:.2%} may"
                 failures.append((name, f"{text} (max_{name}_share)"))
-        for day, typical in usual.items():
-            n, low, high = daily[day], self.min_volume_ratio, self.max_volume_ratio
-            if not low * typical <= n <= high * typical:
-                limit = f"min_volume_ratio {low:g}" if n < typical else f"max_volume_ratio {high:g}"
-                text = (
-                    f"{day} has {n:,} events, {low * typical:,.0f} to {high * typical:,.0f} were "
-                    f"expected from a median of {typical:,.0f} on the days before ({limit})"
-                )
-                failures.append(("volume", text))
         return failures
+
+    def _volume_failures(
+        self, daily: dict[date, int], usual: dict[date, UsualVolume]
+    ) -> list[tuple[str, str]]:
+        """Return name and message for each checked day with an unusual number of events."""
+        failures = []
+        low, high = self.min_volume_ratio, self.max_volume_ratio
+        for day, volume in usual.items():
+            n = daily[day]
+            if not volume.is_far(n, low, high):
+                continue
+            least, most = volume.limits(low, high)
+            limit = (
+                f"min_volume_ratio {low:g}" if n < volume.median else f"max_volume_ratio {high:g}"
+            )
+            is_outage = volume.last not in (None, day - timedelta(days=1))
+            last = f" (the last are of {volume.last})" if is_outage else ""
+            text = (
+                f"{day} has {n:,} events{last}, {ceil(max(least, 0)):,} to {floor(most):,} were "
+                f"expected from a median of {volume.median:,.0f} on the days before ({limit})"
+            )
+            failures.append(("volume", text))
+        return failures
+
+
+def _is_empty(numbers: pl.Series) -> bool:
+    return numbers.null_count() == len(numbers)
 
 
 def _shares(counts: dict[str, int], n_read: int) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 
 import polars as pl
 
@@ -14,9 +14,11 @@ from nearfar.data.id_remarks import remark_on_totals, remarks_on_ids
 from nearfar.data.plain_events import event_filter
 from nearfar.store.contracts import midnight
 from nearfar.tables.clock import Clock
-from nearfar.tables.columns import Columns
+from nearfar.tables.columns import Columns, quoted
 from nearfar.tables.folder import open_tables
+from nearfar.tables.list_columns import columns_by_role
 from nearfar.tables.moments import with_joined_times
+from nearfar.tables.partitions import DAY_OF_FOLDERS
 from nearfar.tables.raw import RawFiles
 from nearfar.tables.reader import OneTimeTable, TableReader
 from nearfar.tables.report import ReadReport
@@ -44,10 +46,13 @@ class EventRows:
     Attributes:
         since, until: the window [since, until).
         report: the report.
+        n_of_folders: number of rows in folders of days.
+        n_earlier, n_later: numbers of these whose day (UTC) is the one before, or after, that of
+            their folder.
 
     Examples:
         >>> from nearfar.store.event_rows import EventRows
-        >>> from nearfar.tables.columns import Columns
+        >>> from nearfar.tables.columns import Columns, quoted
         >>> from nearfar.tables.frames import frame_table
         >>> from nearfar.tables.report import ReadReport
         >>> from nearfar.tables.rules import RowRules
@@ -82,28 +87,42 @@ class EventRows:
         self._has_untyped = False
         self._mixed_ids: set[str] = set()
         self._tables: list[pl.DataFrame] = []
+        self._first: str | None = None
+        self._fixed = ""
+        self.n_of_folders = self.n_earlier = self.n_later = 0
         report.n_in_window = 0
 
-    def roles(self, present: Sequence[str], where: str) -> dict[str, str]:
-        """Return the column of each role.
+    def roles(self, table: TableReader) -> dict[str, str]:
+        """Return the column of each role in a table.
 
-        Args:
-            present: columns of a table.
-            where: name of the table, for messages.
+        Later tables may spell the columns of the first otherwise, as "User_ID" for "user_id".
 
         Raises:
             SchemaError: the user, item or timestamp is not recognised, or a column that an earlier
                 table had is missing.
         """
-        roles = self._columns.resolve(present, where, self._roles)
-        if "timestamp" not in roles:
-            listed = ", ".join(repr(c) for c in present)
+        present, where = table.columns, table.where
+        columns = self._columns if self._first is None else self._columns.spelled_as(present)
+        try:
+            roles = columns_by_role(table, self._roles, vars(columns))
+        except SchemaError as error:
+            if self._first in (None, where):
+                raise
             raise SchemaError(
-                f"{where} has no column known as the timestamp; it has {listed}: name one with "
-                "columns.timestamp = '...'"
+                f"{error}; {self._first} has {self._fixed}: write all files with the same columns, "
+                "or move this one away if it holds no events"
+            ) from None
+        if "timestamp" not in roles and DAY_OF_FOLDERS in present:
+            roles["timestamp"] = DAY_OF_FOLDERS
+        if "timestamp" not in roles:
+            raise SchemaError(
+                f"{where} has no column known as the timestamp; it has {quoted(present)}: name one "
+                "with columns.timestamp = '...'"
             )
         fixed = {role: roles[role] for role in (*ID_ROLES, "timestamp")}
-        named = {r: c for r, c in vars(self._columns).items() if c is not None}
+        if self._first is None:
+            self._first, self._fixed = where, " and ".join(map(repr, fixed.values()))
+        named = {r: c for r, c in vars(columns).items() if c is not None}
         self._columns = Columns(**{**named, **fixed})
         return roles
 
@@ -135,14 +154,19 @@ class EventRows:
         """Recognise the unit of numeric timestamps by a sample; return it ("s", "day", ...)."""
         return self._clock.learn(times)
 
-    def add(self, table: TableReader, *, whole: bool = False) -> None:
-        """Add the rows of a table that lie in the window, or all of them with `whole`.
+    def add(self, table: TableReader, *, day: date | None = None) -> None:
+        """Add the rows of a table that lie in the window.
+
+        Args:
+            table: the table.
+            day: day of the window that the table's folder is named after. Rows that are more than a
+                day away from it are added too, for a contract to reject.
 
         Raises:
             SchemaError: a column is missing, or ids are of another type than before.
             DataError: the table cannot be read.
         """
-        roles = self.roles(table.columns, table.where)
+        roles = self.roles(table)
         if not self._has_time_column and not isinstance(table, OneTimeTable):
             table, roles, remark = with_joined_times(table, roles)
             self.report.remarks += [remark] if remark else []
@@ -163,11 +187,23 @@ class EventRows:
                 .dt.replace_time_zone("UTC"),
                 *(self._check_id_type(rows.frame[r], table) for r in ID_ROLES),
             )  # fmt: skip
-            if not whole:
-                time, first, last = pl.col("timestamp"), *map(midnight, (self.since, self.until))
-                frame = frame.filter(time.is_null() | time.is_between(first, last, closed="left"))
+            frame = frame.filter(self._belongs(frame["timestamp"], day))
             blocks.append(self._select_events(frame))
         self._tables.append(pl.concat(blocks, how="diagonal_relaxed"))
+
+    def _belongs(self, times: pl.Series, day: date | None) -> pl.Series:
+        """Return which rows of a table are added; see `add`."""
+        first, last = map(midnight, (self.since, self.until))
+        belongs = times.is_null() | times.is_between(first, last, closed="left")
+        if day is None:
+            return belongs
+        one = timedelta(days=1)
+        before, after = midnight(day), midnight(day + one)
+        near = times.is_between(before - one, after + one, closed="left")
+        self.n_of_folders += len(times)
+        self.n_earlier += int((near & (times < before)).sum())
+        self.n_later += int((near & (times >= after)).sum())
+        return belongs | ~near
 
     def _select_events(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return the rows that are events, with weights by kind if kinds have weights."""

@@ -11,7 +11,6 @@ from nearfar.core.errors import DataError, SettingsError
 from nearfar.core.identity import shortened
 from nearfar.tables.digit_dates import (
     DIGIT_FORMS,
-    DIGIT_RANGES,
     FIRST,
     LAST,
     digits_of_dates,
@@ -21,43 +20,28 @@ from nearfar.tables.digit_dates import (
 )
 from nearfar.tables.iso_dates import iso_dates, n_with_zone
 from nearfar.tables.roles import Parsed
-from nearfar.tables.spreadsheets import DAYS, remark_on_days, seconds_of_days
+from nearfar.tables.spreadsheets import remark_on_days, seconds_of_days
+from nearfar.tables.time_units import (
+    COUNTED_BELOW,
+    MS_FROM,
+    NS_FROM,
+    PER_SECOND,
+    RANGES,
+    UNITS,
+    US_FROM,
+    TimeUnit,
+    unit_of_recent_times,
+)
 from nearfar.tables.written_dates import (
     DAY_FIRST,
     MONTH_FIRST,
     epoch,
+    fitting_format,
     normalized,
     parse_written,
     reason_unread,
 )
 
-TimeUnit = Literal["auto", "s", "ms", "us", "ns"]
-PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
-MS_FROM, US_FROM, NS_FROM = 10**11, 10**14, 10**17
-"""Seconds reach 10^11 in the year 5138; milliseconds passed it in 1973."""
-COUNTED_BELOW = 10**8
-"""Seconds below this are before 1974, so a log of such numbers counts steps, not seconds."""
-RANGES = {
-    **DIGIT_RANGES,
-    "s": (COUNTED_BELOW, MS_FROM),
-    "ms": (MS_FROM, US_FROM),
-    "us": (US_FROM, NS_FROM),
-    "ns": (NS_FROM, 2**63 - 1),
-    "serial": DAYS,
-}
-"""Numbers in this unit are in [low, high)."""
-
-UNITS = {
-    "s": "seconds",
-    "ms": "milliseconds",
-    "us": "microseconds",
-    "ns": "nanoseconds",
-    "day": "dates as YYYYMMDD",
-    "hour": "times as YYYYMMDDhh",
-    "minute": "times as YYYYMMDDhhmm",
-    "moment": "times as YYYYMMDDhhmmss",
-    "serial": "spreadsheet day numbers",
-}
 EXPECTED = "seconds since 1970 or a date such as 2024-05-01 was expected"
 
 
@@ -84,10 +68,11 @@ class Clock:
 
     Numbers are seconds, milli-, micro- or nanoseconds since 1970, or dates written as YYYYMMDD,
     with or without hh, hhmm or hhmmss. The unit is inferred once, from most numbers of the first
-    block. A number out of the unit's range is unreadable, and so is a time before 1900 or after
-    2200. Small numbers are steps, not dates. Text is a number, or an ISO-like date or time of any
-    precision, in UTC if it has no zone. Dates with slashes or dashes are read day first or month
-    first if the column shows which, else refused.
+    block, and anew for a table whose first block has only numbers of another unit. A number out of
+    the unit's range is unreadable, and so is a time before 1900 or after 2200. Small numbers are
+    steps, not dates. Text is a number, or an ISO-like date or time of any precision, in UTC if it
+    has no zone. Dates with slashes or dashes are read day first or month first if the column shows
+    which, else refused.
 
     Args:
         where: the table's name in messages.
@@ -118,6 +103,7 @@ class Clock:
         self._serial_days: list[int] = []
         self._dates_in_steps = ""
         self._n_zoned = self._n_naive = 0
+        self._begins_table = self._is_new_table = False
 
     @property
     def unit(self) -> str:
@@ -150,6 +136,10 @@ class Clock:
         """The number of times so far with a time zone, and without one."""
         return self._n_zoned, self._n_naive
 
+    def begin_table(self) -> None:
+        """Infer unit and form anew from the next block, if all its times have another one."""
+        self._is_new_table = True
+
     def learn(self, times: pl.Series) -> str:
         """Infer the unit of numbers from some times, and return it (a key of `UNITS`)."""
         self.read(times)
@@ -164,6 +154,7 @@ class Clock:
                 month is first.
         """
         dtype = times.dtype
+        self._begins_table, self._is_new_table = self._is_new_table, False
         if dtype == pl.Null:
             return Parsed(times.cast(pl.Int64), times.is_not_null(), EXPECTED)
         if dtype == pl.String:
@@ -196,7 +187,7 @@ class Clock:
         whole = without(numbers, ~usable).cast(pl.Int64, strict=False)
         if self._unit is None and usable.any():
             self._infer_unit(whole.drop_nulls())
-        unit = self._unit or "s"
+        unit = self._unit_of(whole.drop_nulls())
         if unit in DIGIT_FORMS:
             seconds = seconds_of_digits(whole, unit)
         elif unit == "serial":
@@ -207,7 +198,7 @@ class Clock:
             seconds = whole // PER_SECOND[unit]
             implausible = ~plausible(seconds)
             if not self._given_unit:
-                implausible |= self._out_of_range(whole)
+                implausible |= self._out_of_range(whole, unit)
             seconds = without(seconds, implausible)
         self._forms.add("numbers that count steps" if self.counts_steps else UNITS[unit])
         bad = given.is_not_null() & seconds.is_null()
@@ -237,14 +228,16 @@ class Clock:
         if self.counts_steps:
             self._dates_in_steps = digits_of_dates(whole)
 
-    def _out_of_range(self, whole: pl.Series) -> pl.Series:
+    def _unit_of(self, whole: pl.Series) -> str:
+        """Return the unit of numbers; a new table may have another one than those before."""
+        may_differ = self._begins_table and not self._given_unit and not self.counts_steps
+        if may_differ and not whole.is_between(*RANGES[self.unit], closed="left").any():
+            self._unit = unit_of_recent_times(whole) or self._unit
+        return self.unit
+
+    def _out_of_range(self, whole: pl.Series, unit: str) -> pl.Series:
         """Return a mask of the numbers out of the unit's range."""
-        if self._unit == "s":
-            low, high = (-COUNTED_BELOW, COUNTED_BELOW) if self.counts_steps else (
-                COUNTED_BELOW, MS_FROM
-            )  # fmt: skip
-            return ~whole.is_between(low, high, closed="left")
-        low, high = RANGES[self.unit]
+        low, high = (-COUNTED_BELOW, COUNTED_BELOW) if self.counts_steps else RANGES[unit]
         return ~whole.is_between(low, high, closed="left")
 
     def _parse_text(self, times: pl.Series) -> Parsed:
@@ -259,7 +252,8 @@ class Clock:
             floats = text.cast(pl.Float64, strict=False)
             numbers = numbers if floats.null_count() >= numbers.null_count() else floats
         n_numbers = len(text) - numbers.null_count()
-        if self._text_form is None and n_times:
+        differs = self._begins_table and n_numbers in (0, n_times)
+        if n_times and (self._text_form is None or differs):
             self._text_form = "numbers" if n_numbers * 2 > n_times else "dates"
         if self._text_form == "numbers":
             return self._parse_numbers(without(numbers, shortened(text)), text)
@@ -293,9 +287,10 @@ class Clock:
             day_first, month_first = bool((first > 12).any()), bool((second > 12).any())
             if day_first == month_first:
                 problem = "some day first and others month first" if day_first else "ambiguous"
+                formats = [fitting_format(text, forms) for forms in (DAY_FIRST, MONTH_FIRST)]
                 raise DataError(
                     f"{self.where}: dates such as {text[0]!r} are {problem}; set their format with "
-                    "--time-format '%d/%m/%Y' or '%m/%d/%Y'"
+                    f"--time-format '{formats[0]}' or '{formats[1]}' (in settings: time_format)"
                 )
             self._slash_formats = DAY_FIRST if day_first else MONTH_FIRST
         return self._slash_formats or ()

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from nearfar.core.errors import SchemaError, near_hint
+from nearfar.core.errors import SchemaError, SettingsError, near_hint
 from nearfar.tables.names import COUNTING, OLD_STATES, plain_name, stem
 from nearfar.tables.roles import EVENT_ROLES, IMPLIED, OPTIONS, Role
 
@@ -25,6 +25,9 @@ class Columns:
 
     None: find the column by its usual names. "": no column has the role.
 
+    Raises:
+        SettingsError: one column is the user and the item, or one of them and the timestamp.
+
     Examples:
         >>> from nearfar.tables.columns import Columns
         >>> Columns(item="song").resolve(["user", "song"], "plays.csv")
@@ -39,11 +42,31 @@ class Columns:
     kind: str | None = None
     outcome: str | None = None
 
+    def __post_init__(self) -> None:
+        names = [name for name in (self.user, self.item, self.timestamp) if name]
+        if twice := [name for name, n in Counter(names).items() if n > 1]:
+            raise SettingsError(
+                f"columns: user is {self.user!r}, item {self.item!r}, timestamp "
+                f"{self.timestamp!r}; different columns were expected, not {twice[0]!r} twice"
+            )
+
     def resolve(
         self, present: Sequence[str], where: str, roles: Sequence[Role] = EVENT_ROLES
     ) -> dict[str, str]:
         """Return the column of each role; see the function `resolve`."""
         return resolve(present, where, roles, vars(self))
+
+    def spelled_as(self, present: Sequence[str]) -> Columns:
+        """Return the names as a table spells them: "User_ID" for "user_id" if only that exists."""
+        spellings: dict[str, list[str]] = {}
+        for column in present:
+            spellings.setdefault(plain_name(column), []).append(column)
+
+        def spelled(name: str | None) -> str | None:
+            alike = spellings.get(plain_name(name), []) if name and name not in present else []
+            return alike[0] if len(alike) == 1 else name
+
+        return Columns(**{role: spelled(name) for role, name in vars(self).items()})
 
 
 def resolve(

@@ -11,6 +11,7 @@ from nearfar.tables.json_table import JsonTable, lines_of
 from nearfar.tables.raw import COMPRESSED, RawFiles
 
 JSON_LINES = r".*\.(?:jsonl|ndjson)"
+JSON = r".*\.(?:jsonl|ndjson|json)"
 ARRAY_OF_OBJECTS = re.compile(rb"\s*\[\s*\{\s*[\"}]")
 
 
@@ -19,6 +20,21 @@ def holds_json(files: RawFiles, name: str, encoding: str | None = None) -> bool:
     if re.fullmatch(rf"(?:{JSON_LINES}|.*\.json){COMPRESSED}", name, re.IGNORECASE):
         return True
     return files.sample(name, encoding).lstrip()[:1] == b"{" or _is_array(files, name, encoding)
+
+
+def is_json(name: str) -> bool:
+    """Return whether a file's name ends in .json, also compressed."""
+    return re.fullmatch(rf".*\.json{COMPRESSED}", name, re.IGNORECASE) is not None
+
+
+def is_note(files: RawFiles, name: str) -> bool:
+    """Return whether a .json file holds one object without rows, such as a manifest.
+
+    Args:
+        files: the file alone.
+        name: its name.
+    """
+    return is_json(name) and not (json_files_of_rows(files) or json_files_of_one_object(files))
 
 
 def json_files_of_rows(files: RawFiles) -> list[str]:

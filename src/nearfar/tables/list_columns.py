@@ -41,6 +41,9 @@ def columns_by_role(
 
     by_event = without_columns_around("user")
     by_item = without_columns_around("user", "item")
+    nearest_time = by_item.get("timestamp", "")
+    if table.lists.get(nearest_time) == table.lists.get(ids.get("item", ""), ()):
+        by_event["timestamp"] = nearest_time
     return {role: c for role, c in by_event.items() if role not in PER_ITEM} | {
         role: c for role, c in by_item.items() if role in PER_ITEM
     }

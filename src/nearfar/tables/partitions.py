@@ -15,6 +15,9 @@ from nearfar.core.identity import CANONICAL
 from nearfar.tables.reader import DerivedTable, Numbers, TableReader
 
 MISSING = "__HIVE_DEFAULT_PARTITION__"
+YEAR_MONTH_DAY = ("year", "month", "day")
+DAY_OF_FOLDERS = "year + month + day"
+"""Name of the column of days that folders year=, month= and day= give together."""
 
 
 class PartitionedTable(DerivedTable):
@@ -99,11 +102,17 @@ def _is_date(text: str) -> bool:
 
 
 def partitioned(table: TableReader, name: str) -> TableReader:
-    """Return the table with the columns of its folders' names, if there are any."""
+    """Return the table with the columns of its folders' names, if there are any.
+
+    Folders year=, month= and day= also give the column `DAY_OF_FOLDERS`.
+    """
     pairs = (part.partition("=") for part in PurePosixPath(name).parts[:-1])
     values: dict[str, str | None] = {
         unquote(column): None if value == MISSING else unquote(value)
         for column, sign, value in pairs
         if sign and column
     }
+    parts = {column.lower(): value for column, value in values.items() if value}
+    if all(part in parts for part in YEAR_MONTH_DAY):
+        values[DAY_OF_FOLDERS] = "-".join(parts[part].zfill(2) for part in YEAR_MONTH_DAY)
     return PartitionedTable(table, values) if values else table

@@ -9,10 +9,10 @@ from typing import Literal
 import polars as pl
 
 from nearfar.core.errors import DataError, SchemaError, SettingsError
-from nearfar.tables.clock import TimeUnit
 from nearfar.tables.columns import quoted
 from nearfar.tables.names import plain_name
 from nearfar.tables.roles import OPTIONS, Role
+from nearfar.tables.time_units import TimeUnit
 
 BadRows = Literal["refuse", "drop", "null"]
 REMARKABLE_SHARE = 0.1

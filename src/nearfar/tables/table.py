@@ -20,6 +20,7 @@ from nearfar.tables.lists import ListCells
 from nearfar.tables.moments import with_joined_times
 from nearfar.tables.names import SESSIONS, plain_name
 from nearfar.tables.nested import unnested
+from nearfar.tables.partitions import DAY_OF_FOLDERS
 from nearfar.tables.printed import PrintedTable
 from nearfar.tables.raw import BLOCK_BYTES, RawFiles
 from nearfar.tables.reader import BATCH_ROWS, Numbers, OneTimeTable, TableReader
@@ -171,6 +172,8 @@ def read_rows(
         if given.get("timestamp") is None and "timestamp" in columns and not one_time:
             table, columns, remark = with_joined_times(table, columns)
             report.remarks += [remark] if remark else []
+        if not one_time:
+            log_clock.begin_table()
         if not report.columns:
             _report_columns(report, table, columns)
             report.remarks += remarks_on_alternatives(report.unused_columns, columns, roles, given)
@@ -225,7 +228,7 @@ def _report_differences(report: ReadReport, table: TableReader, columns: dict[st
 
 def _unused_columns(table: TableReader, columns: Mapping[str, str]) -> list[str]:
     parts = {part for column in columns.values() for part in (column, *column.split(" + "))}
-    return [column for column in table.columns if column not in parts]
+    return [c for c in table.columns if c not in parts and c != DAY_OF_FOLDERS]
 
 
 def _report_columns(report: ReadReport, table: TableReader, columns: dict[str, str]) -> None:

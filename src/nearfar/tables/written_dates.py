@@ -71,6 +71,12 @@ def epoch(text: pl.Series, form: str) -> pl.Series:
     return parsed.dt.epoch("s").cast(pl.Int64)
 
 
+def fitting_format(text: pl.Series, forms: tuple[str, ...]) -> str:
+    """Return the first of these formats that parses the first text; the first one if none does."""
+    fits = (form for form in forms if epoch(text.head(1), form).null_count() == 0)
+    return next(fits, forms[0])
+
+
 def parse_written(text: pl.Series, slash_formats: tuple[str, ...]) -> pl.Series:
     """Return seconds since 1970 (Int64) of dates in any known format; null for other text.
 

@@ -6,17 +6,21 @@ import contextlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import unquote
 
-from nearfar.core.errors import DataError, SettingsError
+from nearfar.core.errors import DataError, EmptyDataError, SettingsError
 from nearfar.core.extras import require
 from nearfar.core.secrets import Url
+from nearfar.tables.partitions import MISSING
 from nearfar.tables.report import ReadReport
 
 BARE_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+DAY_AND_TIME = re.compile(r"(\d{4}-\d{2}-\d{2}|\d{8})(?:[ T_-]\d{2}(?:[:.-]?\d{2}.*)?)?")
+"""A day, or a time in it, as pandas and Spark name the folder of a timestamp."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,11 @@ class DatedFile:
     path: str
     day: date | None
     below: str
+
+    @property
+    def name(self) -> str:
+        """Name of the file, without folders."""
+        return _last_part(self.below)
 
 
 class FileSystem(ABC):
@@ -134,9 +143,11 @@ def dated_files(
     """Return the files at an address, without those of days outside [since, until).
 
     The folder of a day is named "date=2024-05-01", where "date" is the partition, or "2024-05-01".
-    If the partition is empty, names of folders mean nothing and all folders are read. Names that
-    begin with "." or "_" are skipped: they are temporary files and notes. Files whose names
-    `endings` does not match are skipped too, and listed in the report.
+    A time in the name belongs to its day ("date=2024-05-01 00:00:00"). A folder of missing values
+    (`__HIVE_DEFAULT_PARTITION__`) may hold events of any day. If the partition is empty, names of
+    folders mean nothing and all folders are read. Names that begin with "." or "_" are skipped:
+    they are temporary files and notes. Files whose names `endings` does not match are skipped too,
+    and listed in the report.
 
     Args:
         address: file or folder.
@@ -146,7 +157,8 @@ def dated_files(
         report: filled with the names of skipped files.
 
     Raises:
-        DataError: nothing exists at the address, or the name of a partition is not a day.
+        DataError: nothing exists at the address, the name of a partition is not a day, or no file
+            has a name that `endings` matches.
     """
     filesystem, path = open_filesystem(address)
     with address.errors("list it", OSError):
@@ -156,7 +168,12 @@ def dated_files(
         if not root.is_folder:
             return filesystem, [DatedFile(path, None, root.name)]
         listing = _Listing(filesystem, endings, partition, since, until, address, report)
-        return filesystem, list(listing.files(path, None))
+        files = list(listing.files(path, None))
+    if not files and not listing.days_outside:
+        n, skipped = len(report.skipped_files), ", ".join(report.skipped_files[:3])
+        others = f", only {skipped}" + (f" and {n - 3} more" if n > 3 else "") if n else ""
+        raise EmptyDataError(f"{address} has no file that this kind of source reads{others}")
+    return filesystem, files
 
 
 def check_partition(partition: str) -> None:
@@ -180,6 +197,7 @@ class _Listing:
     until: date
     address: Url
     report: ReadReport
+    days_outside: list[date] = field(default_factory=list)
 
     def files(self, folder: str, day: date | None, prefix: str = "") -> Iterator[DatedFile]:
         """Yield the files in a folder and below it.
@@ -201,6 +219,8 @@ class _Listing:
             entry_day = self._day(entry.name, day)
             if entry_day is None or self.since <= entry_day < self.until:
                 yield from self.files(entry.path, entry_day, f"{prefix}{entry.name}/")
+            else:
+                self.days_outside.append(entry_day)
 
     def _day(self, name: str, parent_day: date | None) -> date | None:
         """Return the day in a folder's name, else that of its parent folder."""
@@ -208,13 +228,18 @@ class _Listing:
         has_prefix = bool(self.partition) and name.startswith(prefix)
         if not has_prefix and not (self.partition and BARE_DAY.fullmatch(name)):
             return parent_day
+        value = unquote(name.removeprefix(prefix))
+        if has_prefix and value == MISSING:
+            return parent_day
         try:
-            return date.fromisoformat(name.removeprefix(prefix))
+            match = DAY_AND_TIME.fullmatch(value)
+            return date.fromisoformat(match[1] if match else value)
         except ValueError:
             if not has_prefix:
                 return parent_day
             raise DataError(
-                f"{self.address}: the folder {name!r} names no day; {prefix}2024-05-01 was expected"
+                f"{self.address}: the folder {name!r} names no day; {prefix}2024-05-01 was "
+                'expected; rename it, or set partition = "" to read all folders by their times'
             ) from None
 
 

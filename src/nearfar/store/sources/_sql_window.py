@@ -12,9 +12,9 @@ from typing import Any
 
 from nearfar.core.errors import SchemaError
 from nearfar.store.contracts import midnight
-from nearfar.tables.clock import PER_SECOND, RANGES
 from nearfar.tables.digit_dates import DIGIT_FORMS
 from nearfar.tables.spreadsheets import DAY_OF_1970
+from nearfar.tables.time_units import PER_SECOND, RANGES
 
 SORTED_TEXT = (
     (re.compile(r"\d{4}-\d\d-\d\d"), "%Y-%m-%d"),
@@ -47,8 +47,10 @@ def typical_timestamp(times: Sequence[Any]) -> Any:
     return next(t for t in times if type(t) is kind)
 
 
-def bounds_of(example: Any, unit: str, since: date, until: date) -> Bounds:
-    """Return the window in the form of an example timestamp.
+def bounds_of(
+    example: Any, unit: str, since: date, until: date, time_format: str | None = None
+) -> Bounds | None:
+    """Return the window in the form of an example timestamp; None for text not sorted by time.
 
     For text the window is a day wider on both sides, because the text may have a time zone; rows
     outside are dropped later.
@@ -57,6 +59,7 @@ def bounds_of(example: Any, unit: str, since: date, until: date) -> Bounds:
         example: a typical timestamp.
         unit: unit of numeric timestamps.
         since, until: the window [since, until).
+        time_format: format of text, if it is known.
 
     Raises:
         SchemaError: the database cannot order the timestamps by time.
@@ -77,10 +80,11 @@ def bounds_of(example: Any, unit: str, since: date, until: date) -> Bounds:
         return Bounds(first, last, *RANGES[unit])
     if isinstance(example, str):
         day_format = next((f for pattern, f in SORTED_TEXT if pattern.match(example)), None)
-        if day_format is not None:
-            day = timedelta(days=1)
-            first, last = (since - day).strftime(day_format), (until + day).strftime(day_format)
-            return Bounds(first, last, "1", "3")
+        if day_format is None or not (time_format or day_format).startswith(day_format):
+            return None
+        day = timedelta(days=1)
+        first, last = (since - day).strftime(day_format), (until + day).strftime(day_format)
+        return Bounds(first, last, "1", "3")
     raise SchemaError(
         f"a timestamp is {example!r}, which the database cannot order by time; give a query that "
         "casts it to a timestamp"

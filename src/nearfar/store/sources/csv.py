@@ -3,36 +3,39 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from nearfar.core.errors import DataError
+from nearfar.core.errors import DataError, SchemaError
 from nearfar.core.secrets import Url
 from nearfar.store.event_rows import EventRows
-from nearfar.store.sources._files import check_partition, dated_files, is_remote
+from nearfar.store.sources._day_folders import add_files
+from nearfar.store.sources._files import DatedFile, FileSystem, check_partition, is_remote
 from nearfar.store.sources.source import EventSource
-from nearfar.tables.clock import TimeUnit
 from nearfar.tables.columnar import OTHER_COLUMNAR
 from nearfar.tables.columns import Columns
 from nearfar.tables.dialect import Quoting, TextOptions
-from nearfar.tables.json_files import JSON_LINES
+from nearfar.tables.json_files import JSON, is_json, is_note
 from nearfar.tables.partitions import partitioned
 from nearfar.tables.raw import BLOCK_BYTES, COMPRESSED, RawFiles
+from nearfar.tables.reader import TableReader
 from nearfar.tables.table import TEXT, ReadOptions
+from nearfar.tables.time_units import TimeUnit
 
 # Parquet files have their own source.
-ENDINGS = re.compile(rf"(?:{TEXT}|{JSON_LINES}|{OTHER_COLUMNAR}){COMPRESSED}", re.IGNORECASE)
+ENDINGS = re.compile(rf"(?:{TEXT}|{JSON}|{OTHER_COLUMNAR}){COMPRESSED}", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class CSVEvents(EventSource):
-    """Events in a file of CSV, TSV, text or JSON lines, or in a folder of such files.
+    """Events in a file of CSV, TSV, text or JSON, or in a folder of such files.
 
     Formats are recognised by the first bytes, as in `read_log`, so compressed and columnar files
     and archives are read too. Rows outside the window are dropped block by block. Only folders of
     days (`date=2024-05-01/` or `2024-05-01/`) avoid reading the whole text.
 
     Args:
-        path: file (.csv, .tsv, .txt, .jsonl, also .gz, .bz2, .xz) or folder; `${NAME}` is an
+        path: file (.csv, .tsv, .txt, .jsonl, .json, also .gz, .bz2, .xz) or folder; `${NAME}` is an
             environment variable.
         columns: names of columns; by default recognised by usual names.
         partition: text before the "=" in the names of folders of days; "" if names of folders mean
@@ -83,10 +86,34 @@ class CSVEvents(EventSource):
         address = Url(self.path)
         text = TextOptions(self.encoding, self.separator, self.quoting, self.header)
         options = ReadOptions(text, self.rules, block_bytes=self.block_bytes)
-        _, files = dated_files(
-            address, ENDINGS, self.partition, rows.since, rows.until, rows.report
-        )
-        for file in files:
+
+        def add_file(_: FileSystem, file: DatedFile, others: Sequence[DatedFile]) -> None:
             with address.errors(f"read {file.path}", OSError):
-                for table in rows.tables(RawFiles(file.path), options, alone=len(files) == 1):
-                    rows.add(partitioned(table, file.below), whole=file.day is not None)
+                files = RawFiles(file.path)
+                alone = len(others) == 1
+                if not alone and is_note(files, file.name):
+                    rows.report.skipped_files.append(file.below)
+                    return
+                tables = rows.tables(files, options, alone=alone)
+                tables = [partitioned(table, file.below) for table in tables]
+                is_among_others = not all(is_json(other.name) for other in others)
+                if (
+                    is_json(file.name)
+                    and is_among_others
+                    and not all(_fits(rows, t) for t in tables)
+                ):
+                    rows.report.skipped_files.append(file.below)
+                    return
+                for table in tables:
+                    rows.add(table, day=file.day)
+
+        add_files(address, ENDINGS, self.partition, rows, add_file)
+
+
+def _fits(rows: EventRows, table: TableReader) -> bool:
+    """Return whether a table has the columns of events."""
+    try:
+        rows.roles(table)
+    except SchemaError:
+        return False
+    return True

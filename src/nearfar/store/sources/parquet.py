@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -14,22 +15,22 @@ from nearfar.core.errors import DataError
 from nearfar.core.secrets import Url
 from nearfar.store.contracts import midnight
 from nearfar.store.event_rows import EventRows
+from nearfar.store.sources._day_folders import add_files
 from nearfar.store.sources._files import (
     DatedFile,
     FileSystem,
     LocalFiles,
     check_partition,
-    dated_files,
     open_filesystem,
 )
 from nearfar.store.sources.source import EventSource
-from nearfar.tables.clock import TimeUnit
 from nearfar.tables.columnar import PARQUET
 from nearfar.tables.columns import Columns
 from nearfar.tables.nested import unnested
 from nearfar.tables.partitions import partitioned
 from nearfar.tables.reader import TableReader
 from nearfar.tables.table import FrameTable
+from nearfar.tables.time_units import TimeUnit
 
 ENDINGS = re.compile(PARQUET, re.IGNORECASE)
 
@@ -79,12 +80,12 @@ class ParquetEvents(EventSource):
 
     def read_into(self, rows: EventRows) -> None:
         address = Url(self.path)
-        filesystem, files = dated_files(
-            address, ENDINGS, self.partition, rows.since, rows.until, rows.report
-        )
-        for file in files:
+
+        def add_file(filesystem: FileSystem, file: DatedFile, _: Sequence[DatedFile]) -> None:
             with address.errors(f"read {file.path}", OSError):
                 _add_file(rows, filesystem, file)
+
+        add_files(address, ENDINGS, self.partition, rows, add_file)
 
 
 def _add_file(rows: EventRows, filesystem: FileSystem, file: DatedFile) -> None:
@@ -105,12 +106,12 @@ def _add_file(rows: EventRows, filesystem: FileSystem, file: DatedFile) -> None:
         def reader_of(rows: pl.LazyFrame, *, sliced: bool) -> TableReader:
             return partitioned(unnested(FrameTable(rows, where, sliced=sliced), schema), file.below)
 
-        time_column = rows.roles(reader_of(table, sliced=True).columns, where)["timestamp"]
+        time_column = rows.roles(reader_of(table, sliced=True))["timestamp"]
         in_window = None
         if not file.day and time_column in schema:
             in_window = _window(time_column, schema[time_column], rows.since, rows.until)
         table = table if in_window is None else table.filter(in_window)
-        rows.add(reader_of(table, sliced=in_window is None), whole=file.day is not None)
+        rows.add(reader_of(table, sliced=in_window is None), day=file.day)
     except PolarsError as error:
         reason = str(error).partition("\n")[0]
         raise DataError(f"{where} is not a whole Parquet file ({reason}); get it again") from None

@@ -12,11 +12,11 @@ import polars as pl
 from nearfar.core import discovery, settings
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.store.event_rows import EventRows
-from nearfar.tables.clock import TimeUnit
 from nearfar.tables.columns import Columns
 from nearfar.tables.report import ReadReport
 from nearfar.tables.roles import OPTIONS
 from nearfar.tables.rules import RowRules
+from nearfar.tables.time_units import TimeUnit
 
 PACKAGE = __name__.rpartition(".")[0]
 
@@ -86,8 +86,9 @@ class EventSource(ABC):
         They are read by the rules of `read_log`: the ids are the same, and the same rows are left
         out as not events and counted in the report.
 
-        Unreadable values are missing, rows without a timestamp belong to every window, and a
-        partition of the window is read whole, with all its timestamps. A `Contract` checks that.
+        Unreadable values are missing, rows without a timestamp belong to every window, and so do
+        rows of a day's folder that are more than a day away from that day. A `Contract` checks
+        that.
 
         Args:
             since, until: the window [since, until).

@@ -22,14 +22,18 @@ from nearfar.core.secrets import Url
 from nearfar.store.event_rows import EventRows
 from nearfar.store.sources._sql_window import bounds_of, typical_timestamp
 from nearfar.store.sources.source import EventSource
-from nearfar.tables.clock import TimeUnit
+from nearfar.tables.clock import Clock
 from nearfar.tables.columns import Columns
 from nearfar.tables.contradiction_columns import contradiction_roles
 from nearfar.tables.reader import Numbers, OneTimeTable
+from nearfar.tables.time_units import TimeUnit
+from nearfar.tables.written_dates import reason_unread
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, FromClause
 
+QUOTED_TABLE = re.compile(r'(?:("(?:[^"]|"")+"|[^".]+)\.)?("(?:[^"]|"")+"|[^".]+)')
+"""A table with an optional schema, each of them with or without double quotes."""
 SAMPLE_ROWS = 1000
 """Number of timestamps to read to recognise their format."""
 
@@ -46,7 +50,8 @@ class SQLEvents(EventSource):
         url: URL for SQLAlchemy: `sqlite:///events.db`,
             `postgresql://nearfar:${PGPASSWORD}@host/shop`; `${NAME}` is an environment variable,
             and passwords are never shown.
-        table: name of a table or view, optionally with its schema ("shop.events").
+        table: name of a table or view, optionally with its schema ("shop.events"). A name with a
+            dot in it is quoted as in SQL ('"shop.events"').
         query: a SELECT instead of a table; the time window is applied to its result.
         columns: names of columns; by default recognised by usual names.
         time_unit: unit of numeric timestamps since 1970; "auto" recognises it by the largest.
@@ -89,7 +94,7 @@ class SQLEvents(EventSource):
         where = self.table or "the query"
         with _connected(Url(self.url)) as connection:
             names = _column_names(connection, events := self._events())
-            roles = rows.roles(names, where)
+            roles = rows.roles(_QueryResult(where, names, {}, iter(())))
             against = contradiction_roles(names, roles.values())
             roles |= {role.name: column for role, column in against.items()}
             chunks = self._fetch(connection, events, roles, rows)
@@ -99,10 +104,11 @@ class SQLEvents(EventSource):
         from sqlalchemy import table, text
 
         if self.table is not None:
-            schema, _, name = self.table.rpartition(".")
-            return table(name, schema=schema or None)
+            schema, name = _table_name(self.table)
+            return table(name, schema=schema)
         query = (self.query or "").strip().rstrip(";").replace(":", "\\:")
-        return text(query).columns().subquery("events")
+        # The line end ends a comment, which would hide the bracket after the query.
+        return text(query + "\n").columns().subquery("events")
 
     def _fetch(
         self,
@@ -111,19 +117,35 @@ class SQLEvents(EventSource):
         roles: dict[str, str],
         rows: EventRows,
     ) -> Iterator[Sequence[Any]]:
-        from sqlalchemy import and_, column, or_, select
+        from sqlalchemy import and_, column, or_, select, true
 
         time = column(roles["timestamp"])
         sample = select(time).select_from(events).where(time.is_not(None)).limit(SAMPLE_ROWS)
         times = list(connection.execute(sample).scalars())
         condition = time.is_(None)
         if times:
-            unit = rows.learn(pl.Series("timestamp", list(map(_naive_utc, times)), strict=False))
-            bounds = bounds_of(typical_timestamp(times), unit, rows.since, rows.until)
-            condition = or_(condition, and_(time >= bounds.first, time < bounds.last))
-            if bounds.least is not None:
-                # The contract checks values that are not times of this form.
-                condition = or_(condition, time < bounds.least, time >= bounds.most)
+            sampled = pl.Series("timestamp", list(map(_naive_utc, times)), strict=False)
+            unit = rows.learn(sampled)
+            example = typical_timestamp(times)
+            bounds = bounds_of(example, unit, rows.since, rows.until, self.time_format)
+            if bounds is None:
+                clock = Clock(self.table or "the query", self.time_unit, self.time_format)
+                if clock.read(sampled).bad.all():
+                    reason = reason_unread(pl.Series([example])) or "it is not read as a time"
+                    raise SchemaError(
+                        f"a timestamp is {example!r}, which the database cannot order by time, and "
+                        f"{reason}; give a query that casts it to a timestamp"
+                    )
+                condition = true()
+                rows.report.remarks.append(
+                    f"the database cannot order times such as {example!r}, so all rows are read; "
+                    "if there are many, give a query that casts them to a timestamp"
+                )
+            else:
+                condition = or_(condition, and_(time >= bounds.first, time < bounds.last))
+                if bounds.least is not None:
+                    # The contract checks values that are not times of this form.
+                    condition = or_(condition, time < bounds.least, time >= bounds.most)
         columns = [column(c).label(f"column_{at}") for at, c in enumerate(roles.values())]
         query = select(*columns).select_from(events).where(condition)
         options = {"yield_per": self.chunk_rows}
@@ -163,7 +185,7 @@ def _connected(address: Url) -> Iterator[Connection]:
         DataError: the connection or the reading fails; the message contains no secrets.
     """
     from sqlalchemy import create_engine, event, make_url
-    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 
     with address.errors("be understood", SQLAlchemyError, ValueError):
         url = make_url(address.for_database())
@@ -173,6 +195,8 @@ def _connected(address: Url) -> Iterator[Connection]:
             raise DataError(f"{address}: the file does not exist")
         if is_postgres(url.drivername):
             url = url.set(drivername="postgresql+psycopg")
+        with address.errors("load the driver; install it", ImportError, NoSuchModuleError):
+            url.get_dialect().import_dbapi()
         engine = create_engine(url, hide_parameters=True)
         if is_postgres(url.drivername):
             event.listen(engine, "connect", _set_utc)
@@ -181,6 +205,17 @@ def _connected(address: Url) -> Iterator[Connection]:
                 yield connection
         finally:
             engine.dispose()
+
+
+def _table_name(text: str) -> tuple[str | None, str]:
+    """Return schema and name of a table, whose parts may be in double quotes."""
+    parts = QUOTED_TABLE.fullmatch(text)
+    if parts is None:
+        schema, _, name = text.rpartition(".")
+        return schema or None, name
+    schema, name = (None if p is None else p[1:-1].replace('""', '"') if p[0] == '"' else p
+                    for p in parts.groups())  # fmt: skip
+    return schema, str(name)
 
 
 def is_postgres(url: str) -> bool:
@@ -209,6 +244,8 @@ def _series(role: str, column: str, values: Sequence[Any], where: str) -> pl.Ser
     """
     plain = [PLAIN.get(role, _word)(v) for v in values]
     kinds = {type(v) for v in plain} - {type(None)}
+    if kinds & {bytes, bytearray, memoryview}:
+        raise SchemaError(f"{where}: the {role} is binary; write it as text in a query, as by hex")
     if kinds == {int, float}:
         plain = [None if v is None else float(v) for v in plain]
     elif len(kinds) > 1:
