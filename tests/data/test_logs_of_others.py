@@ -260,6 +260,23 @@ def test_the_time_of_the_event_comes_before_the_time_of_its_row(tmp_path: Path) 
     assert log.frame["timestamp"][0] == datetime(2024, 1, 1, tzinfo=UTC).timestamp()
 
 
+@pytest.mark.parametrize(
+    ("message", "column"),
+    [
+        ({"value": {"user_id": 1, "item_id": 2, "ts": 1714557600}}, "value.ts"),
+        ({"data": {"user": {"id": 1}, "item": {"id": 2}, "ts": 1714557600}}, "data.ts"),
+        ({"value": {"user_id": 1, "item_id": 2, "created_at": 1714557600}}, "timestamp"),
+        ({"user_id": 1, "item": {"item_id": 2, "time": 1714557600}}, "timestamp"),
+    ],
+)
+def test_the_time_beside_user_and_item_comes_before_that_of_the_delivery(
+    message: dict[str, Any], column: str, tmp_path: Path
+) -> None:
+    log = nf.read_log(lines(tmp_path, [{"timestamp": 1714600800000, **message}]))
+    assert log.read is not None
+    assert log.read.columns["timestamp"] == column
+
+
 def test_single_precision_ids_that_may_have_been_rounded_are_refused() -> None:
     users = pl.Series("user", [2**24, 2**24 + 1], pl.Float32)
     with pytest.raises(DataError, match="row 1: the user is 16777216"):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nearfar.core.errors import SchemaError, SettingsError, near_hint
-from nearfar.tables.names import COUNTING, OLD_STATES, plain_name, stem
+from nearfar.tables.names import COUNTING, OLD_STATES, ROW_TIME, plain_name, stem
 from nearfar.tables.roles import EVENT_ROLES, IMPLIED, OPTIONS, Role
 
 WIDE = 30
@@ -126,7 +126,10 @@ def resolve(
     for role in roles:
         if role.name not in result and given.get(role.name) != "":
             unassigned = [c for c in present if c not in (*result.values(), *named_by_search)]
-            if (column := _by_name(role, unassigned, where)) is not None:
+            column = _time_of_event(role, unassigned, result, where)
+            if column is None:
+                column = _by_name(role, unassigned, where)
+            if column is not None:
                 result[role.name] = column
     missing = [role for role in roles if role.required and role.name not in result]
     if missing:
@@ -160,6 +163,25 @@ def _how_to_name(*roles: Role) -> str:
     shell = " and ".join(f"{option} NAME" for option in options)
     settings = ", ".join(f"{name}='NAME'" for name in names)
     return f"name {them} with {shell} (in Python and in settings: {settings})"
+
+
+def _time_of_event(
+    role: Role, candidates: Sequence[str], columns: Mapping[str, str], where: str
+) -> str | None:
+    """Return the time beside the user and the item in one nested object ("value.ts").
+
+    A time around that object, such as "timestamp" of a message queue, may be that of the delivery.
+    """
+    if role.kind != "time" or not {"user", "item"} <= set(columns):
+        return None
+    objects = {c.rpartition(".")[0] for c in candidates} - {""}
+    around = [
+        o for o in objects if all(columns[id_].startswith(f"{o}.") for id_ in ("user", "item"))
+    ]
+    event = max(around, key=len, default=None)
+    beside = [c for c in candidates if c.rpartition(".")[0] == event]
+    known = tuple(name for name in role.known if name != ROW_TIME)
+    return _by_name(replace(role, known=known, rarer=()), beside, where)
 
 
 def _by_name(role: Role, candidates: Sequence[str], where: str) -> str | None:

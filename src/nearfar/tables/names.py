@@ -59,6 +59,9 @@ def stem(name: str, *, ids: bool = True) -> str:
     return "".join(stems) if len(stems) < len(parts) else ""
 
 
+ROW_TIME = "createdat"
+"""The time when a row was written; names of the event's own time come before it."""
+
 # In order of preference; the first few are names of the role itself and beat the rest.
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "user": (
@@ -89,7 +92,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         *("happenedat", "addedat", "loggedat", "checkintime", "checkedinat", "utctime"),
         *("utctimestamp", "clicktimestamp", "viewtimestamp", "transactiontimestamp"),
         *("transactiondt", "orderdt", "purchasedt", "eventdt"),
-        "createdat",  # when a row was written, so the names of the event itself come first
+        ROW_TIME,
     ),
     "weight": (
         *("weight", "count", "plays", "playcount", "nplays", "listens", "listencount"),
