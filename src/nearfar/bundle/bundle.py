@@ -68,7 +68,7 @@ class BundleMetadata:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> BundleMetadata:
-        """Make an `BundleMetadata` from what `to_dict` returned.
+        """Make a `BundleMetadata` from what `to_dict` returned.
 
         Fields unknown to this version are dropped. Settings that the version which wrote the bundle
         did not have get the values that keep its meaning.
@@ -199,10 +199,8 @@ class Bundle:
             "left_out": catalogue.left_out.head(MAX_LISTED).to_list(), "exposure": exposure,
             "seed": seed, **vars(placement),
         }  # fmt: skip
-        metadata = replace(
-            self.metadata, data={**self.metadata.data, "new_items": jsonable(record)}
-        )
-        return Bundle(model, catalogue.items, metadata)
+        data = {**self.metadata.data, "new_items": jsonable(record)}
+        return Bundle(model, catalogue.items, replace(self.metadata, data=data))
 
     @cached_property
     def titles(self) -> TitleIndex:
