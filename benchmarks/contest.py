@@ -18,6 +18,8 @@ import nearfar as nf
 from benchmarks.peers import client
 from benchmarks.peers.client import Peer, PeerError
 from nearfar.core.files import write_json
+from nearfar.tables.rules import RowRules
+from nearfar.tables.table import ReadOptions
 
 SIDES = Path(__file__).parent / "sides"
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -117,7 +119,9 @@ def real_split(name: str) -> nf.Split:
     if name == "ml-1m":
         log = nf.read_log(SHARED / "ml-1m.zip", filters=nf.Filters(min_rating=4, min_user=5))
         return nf.split_strong(log, 600, seed=12345)
-    log = nf.read_log(SHARED / "npm.parquet", user="package", item="dependency")
+    rules = ReadOptions(rules=RowRules(literal_ids=True))  # a package is called "na"
+    npm = SHARED / "npm.parquet"
+    log = nf.read_log(npm, user="package", item="dependency", options=rules)
     return nf.split_strong(log, 2000, seed=12345)
 
 

@@ -7,6 +7,7 @@ from polars.exceptions import PolarsError
 
 from nearfar.core.errors import DataError
 from nearfar.tables.names import plain_name, words
+from nearfar.tables.rules import LITERAL
 
 SEPARATORS = ("|", ";", ",", " ")
 BRACKETS = {"[": "]", "(": ")", "{": "}"}
@@ -119,7 +120,7 @@ class ListCells:
                     f"{trimmed[at][:60]!r}, and many such cells look like lists of items; split "
                     f"them with --item-separator '{separator}' (in Python: "
                     "RowRules(item_separator=...); in settings: item_separator), or read them as "
-                    "ids with --literal-ids (in settings: literal_ids = true)"
+                    f"ids with {LITERAL}"
                 )
 
     def _split(self, cells: pl.Series, first_row: int) -> pl.Series:
@@ -167,7 +168,7 @@ class ListCells:
         return DataError(
             f"{self._where}, rows from {first_row}: the items (column {self._column!r}) have "
             "the brackets of arrays but are not arrays; write one row per item, or read them as "
-            "ids with --literal-ids"
+            f"ids with {LITERAL}"
         )
 
 

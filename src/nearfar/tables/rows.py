@@ -15,7 +15,14 @@ from nearfar.tables.clock import Clock
 from nearfar.tables.numbers import NumberReader
 from nearfar.tables.report import ReadReport
 from nearfar.tables.roles import OPTIONS, Parsed, Role
-from nearfar.tables.rules import DROP, RowRules, extent_of, missing_value, remarks_on_missing_ids
+from nearfar.tables.rules import (
+    DROP,
+    LITERAL,
+    RowRules,
+    extent_of,
+    missing_value,
+    remarks_on_missing_ids,
+)
 
 LARGEST_EXACT_FLOAT32 = 2.0**24
 
@@ -173,7 +180,7 @@ class RowReader:
         if self._rules.has_options:
             hint = f"; leave such rows out with {DROP}"
             if role.kind == "id" and isinstance(value, str):
-                hint += ", or read such words as ids with --literal-ids"
+                hint += f", or read such words as ids with {LITERAL}"
             if role.kind == "number" and role.name in OPTIONS:
                 hint += f", or name another column with {OPTIONS[role.name]} ('' for none)"
             if role.kind == "time":

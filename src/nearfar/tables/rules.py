@@ -17,6 +17,7 @@ from nearfar.tables.time_units import TimeUnit
 BadRows = Literal["refuse", "drop", "null"]
 REMARKABLE_SHARE = 0.1
 DROP = "--drop-bad-rows (in Python: drop_bad_rows=True)"
+LITERAL = "--literal-ids (in Python: RowRules(literal_ids=True); in settings: literal_ids = true)"
 
 
 @dataclass(frozen=True)
