@@ -96,7 +96,8 @@ def test_cells_that_hold_lists_are_taken_apart(text, expected, tmp_path: Path) -
 
 def test_cells_that_look_like_lists_are_asked_about(tmp_path: Path) -> None:
     path = written(tmp_path, "a.csv", "user_id,item_id\n1,101|102|103\n2,101|102\n3,103|101\n")
-    with pytest.raises(DataError, match=r"row 1: .*--item-separator '\|'.*--literal-ids \(in Python: RowRules"):
+    advice = r"row 1: .*--item-separator '\|'.*--literal-ids \(in Python: RowRules"
+    with pytest.raises(DataError, match=advice):
         nf.read_log(path)
     apart = ReadOptions(rules=RowRules(item_separator="|"))
     assert sizes(nf.read_log(path, options=apart)) == (3, 3, 7)
