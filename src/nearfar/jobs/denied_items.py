@@ -33,7 +33,7 @@ def denied_ids(pipeline: Pipeline, bundle: Bundle) -> pl.Series:
 
     Raises:
         SettingsError: the file of denied ids cannot be read, or the catalogue has integers and an
-            id is none.
+            id is not an integer.
     """
     ids = pl.Series("item", denied_names(pipeline), dtype=pl.String)
     if not bundle.items.is_integer:
