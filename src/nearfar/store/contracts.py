@@ -187,7 +187,8 @@ class Contract(Settings):
         counts = dict(rejected["reason"].value_counts().iter_rows())
         daily = _daily_counts(accepted, since, until)
         usual = self._usual_volumes(daily, now)
-        failures = self._failures(accepted.height, counts, events.height)
+        shares = _shares(counts, events.height)
+        failures = self._failures(accepted.height, counts, shares)
         failures += self._volume_failures(daily, usual)
         broken = [(check, text) for check, text in failures if check not in accept]
         report = ContractReport(
@@ -197,7 +198,7 @@ class Contract(Settings):
             n_accepted=accepted.height,
             n_rejected=rejected.height,
             rejected={r: counts[r] for r in REASONS if r in counts},
-            shares=_shares(counts, events.height),
+            shares=shares,
             daily={d.isoformat(): n for d, n in daily.items()},
             usual={d.isoformat(): volume.median for d, volume in usual.items()},
             broken=[text for _, text in broken],
@@ -221,11 +222,11 @@ class Contract(Settings):
         return {day: volume for day, volume in volumes if volume is not None}
 
     def _failures(
-        self, n_accepted: int, counts: dict[str, int], n_read: int
+        self, n_accepted: int, counts: dict[str, int], shares: dict[str, float]
     ) -> list[tuple[str, str]]:
         """Return name and message of each failed check of rows; "" if it cannot be accepted."""
         failures = [] if n_accepted else [("", "there are none")]
-        for name, share in _shares(counts, n_read).items():
+        for name, share in shares.items():
             limit = 1.0 if name == EMPTY else getattr(self, f"max_{name}_share")
             if share > limit:
                 problem = "have a missing value" if name == "missing" else f"are {name}"

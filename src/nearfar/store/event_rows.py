@@ -52,7 +52,7 @@ class EventRows:
 
     Examples:
         >>> from nearfar.store.event_rows import EventRows
-        >>> from nearfar.tables.columns import Columns, quoted
+        >>> from nearfar.tables.columns import Columns
         >>> from nearfar.tables.frames import frame_table
         >>> from nearfar.tables.report import ReadReport
         >>> from nearfar.tables.rules import RowRules

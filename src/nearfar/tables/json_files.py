@@ -17,7 +17,7 @@ ARRAY_OF_OBJECTS = re.compile(rb"\s*\[\s*\{\s*[\"}]")
 
 def holds_json(files: RawFiles, name: str, encoding: str | None = None) -> bool:
     """Return whether a file has a JSON name, or begins like an object or an array of objects."""
-    if re.fullmatch(rf"(?:{JSON_LINES}|.*\.json){COMPRESSED}", name, re.IGNORECASE):
+    if re.fullmatch(rf"{JSON}{COMPRESSED}", name, re.IGNORECASE):
         return True
     return files.sample(name, encoding).lstrip()[:1] == b"{" or _is_array(files, name, encoding)
 

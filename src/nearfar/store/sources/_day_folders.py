@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import timedelta
 
 from nearfar.core.secrets import Url
 from nearfar.store.event_rows import EventRows
@@ -37,10 +37,6 @@ def add_files(
     Raises:
         DataError: as `dated_files` and `add_file`.
     """
-
-    def files_of(since: date, until: date, report: ReadReport) -> list[DatedFile]:
-        return dated_files(address, endings, partition, since, until, report)[1]
-
     filesystem, files = dated_files(
         address, endings, partition, rows.since, rows.until, rows.report
     )
@@ -53,7 +49,9 @@ def add_files(
     for day, n_shifted in neighbours.items():
         if n_shifted <= SHIFTED_SHARE * rows.n_of_folders:
             continue
-        nearby = [f for f in files_of(day, day + timedelta(days=1), ReadReport()) if f.day]
+        next_day = day + timedelta(days=1)
+        _, files_of_day = dated_files(address, endings, partition, day, next_day, ReadReport())
+        nearby = [f for f in files_of_day if f.day]
         for file in nearby:
             add_file(filesystem, replace(file, day=None), [*files, file])
         also = f"; that of {day} is read too" if nearby else ""

@@ -96,11 +96,11 @@ class CSVEvents(EventSource):
                     return
                 tables = rows.tables(files, options, alone=alone)
                 tables = [partitioned(table, file.below) for table in tables]
-                is_among_others = not all(is_json(other.name) for other in others)
+                # Other names are compared last, so only for files without events.
                 if (
                     is_json(file.name)
-                    and is_among_others
-                    and not all(_fits(rows, t) for t in tables)
+                    and not all(_fits(rows, table) for table in tables)
+                    and not all(is_json(other.name) for other in others)
                 ):
                     rows.report.skipped_files.append(file.below)
                     return
