@@ -146,7 +146,7 @@ def test_pandas_reads_the_same(tmp_path: Path) -> None:
         ('"user"\t"item"\n"1"\t"2"\n"3"\t"4"\n', [("1", "2"), ("3", "4")]),
         ('user, item\n1, "2"\n3,4\n', [("1", "2"), ("3", "4")]),
         ("user,item\n1,2\n3\n", [("1", "2"), ("3", None)]),
-        ("user,item\n,2\n,\n", [(None, "2"), (None, None)]),
+        ("user,item\n,2\n,\n", [(None, "2")]),
         ("\ufeffuser,item\n1,2\n", [("1", "2")]),
     ],
 )

@@ -46,7 +46,7 @@ def told(log: nf.Log) -> str:
         (PAIRS + "item_id,stock\ni10,3\n", 5),
         (PAIRS + "\nuser_id,age\nu1,33\n", 5),
         (PAIRS + "\nsku,price\nA-1,3.5\n", 5),
-        (PAIRS + ",\nsku,price\nA-1,3.5\n", 6),
+        (PAIRS + ",\nsku,price\nA-1,3.5\n", 5),
         (PAIRS + '\n"Product name","Category"\ni10,toys\n', 5),
     ],
 )

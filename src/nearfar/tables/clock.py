@@ -18,8 +18,9 @@ from nearfar.tables.digit_dates import (
     seconds_of_digits,
     without,
 )
-from nearfar.tables.iso_dates import iso_dates, n_with_zone
+from nearfar.tables.iso_dates import as_iso, iso_dates, n_with_zone
 from nearfar.tables.roles import Parsed
+from nearfar.tables.short_years import ShortYears
 from nearfar.tables.spreadsheets import remark_on_days, seconds_of_days
 from nearfar.tables.time_units import (
     COUNTED_BELOW,
@@ -99,6 +100,7 @@ class Clock:
         self._text_form: Literal["numbers", "dates"] | None = None
         self._format = time_format
         self._slash_formats: tuple[str, ...] | None = None
+        self._short_years = ShortYears()
         self._forms: set[str] = set()
         self._serial_days: list[int] = []
         self._dates_in_steps = ""
@@ -119,6 +121,7 @@ class Clock:
     def remarks(self) -> list[str]:
         """Remarks on how the times were read, after the last block."""
         remarks = [remark_on_days(self._serial_days)] if self._serial_days else []
+        remarks += self._short_years.remarks
         if self._dates_in_steps:
             remarks.append(
                 f"the times look like {self._dates_in_steps}, but are read as numbers that count "
@@ -144,6 +147,7 @@ class Clock:
         """Infer the unit of numbers from some times, and return it (a key of `UNITS`)."""
         self.read(times)
         self._n_zoned = self._n_naive = 0
+        self._short_years.forget_counts()
         return self.unit
 
     def read(self, times: pl.Series) -> Parsed:
@@ -275,7 +279,11 @@ class Clock:
 
     def _parse_written(self, text: pl.Series) -> pl.Series:
         """Return the seconds of dates that are not ISO: in words, with dots, with slashes."""
-        seconds = parse_written(text, self._formats_with_slashes(normalized(text)))
+        text = self._short_years.completed(as_iso(text))
+        seconds = iso_dates(text).seconds
+        unread = text.filter(seconds.is_null())
+        others = parse_written(unread, self._formats_with_slashes(normalized(unread)))
+        seconds = seconds.scatter(seconds.is_null().arg_true(), others)
         if seconds.null_count() < len(seconds):
             self._forms.add("written dates")
         return seconds

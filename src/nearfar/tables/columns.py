@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from nearfar.core.errors import SchemaError, SettingsError, near_hint
+from nearfar.tables.contradiction_columns import UNDO_STEMS
 from nearfar.tables.names import COUNTING, OLD_STATES, ROW_TIME, plain_name, stem
 from nearfar.tables.roles import EVENT_ROLES, IMPLIED, OPTIONS, Role
+from nearfar.tables.time_names import ENTRIES, EVENTS, times_of, without_note
 
 WIDE = 30
 """Tables with more columns may be matrices of users x items."""
@@ -185,7 +187,11 @@ def _time_of_event(
 
 
 def _by_name(role: Role, candidates: Sequence[str], where: str) -> str | None:
-    groups = (_columns_named(candidates, role, names, where) for names in (role.known, *role.rarer))
+    named: list[tuple[str, ...] | frozenset[str]] = [role.known, *role.rarer]
+    if role.kind == "time":
+        named[:1] = [tuple(name for name in role.known if name != ROW_TIME), EVENTS]
+        named[2:2] = [(ROW_TIME,), ENTRIES] if ROW_TIME in role.known else []
+    groups = (_columns_named(candidates, role, names, where) for names in named)
     by_name = next(filter(None, groups), {})
     if not by_name:
         return _by_stem(role, candidates, where)
@@ -209,22 +215,29 @@ def _by_stem(role: Role, candidates: Sequence[str], where: str) -> str | None:
 
 
 def _columns_named(
-    candidates: Sequence[str], role: Role, names: Sequence[str], where: str
+    candidates: Sequence[str], role: Role, names: Sequence[str] | frozenset[str], where: str
 ) -> dict[str, str]:
     """Return the columns with these names of a role, by name, in the order of the names.
 
-    If no column matches, a nested column ("properties.product_id") matches by the end of its path.
+    If no column matches, a nested column ("properties.product_id") matches by the end of its path,
+    and a name with a note ("Event time (UTC)") without the note. Of words for events, the only
+    column that is the time of one matches ("event_ts").
 
     Raises:
         AmbiguousColumnError: several paths have the same end, and none of them is nearer the role.
     """
+    if isinstance(names, frozenset):
+        times = times_of(names, candidates)
+        return {plain_name(times[0]): times[0]} if len(times) == 1 else {}
     columns = {plain_name(c): c for c in reversed(candidates)}
     matches = {name: columns[name] for name in names if name in columns}
     if matches:
         return matches
     ends: dict[str, list[str]] = {}
     for column in candidates:
-        parts = column.split(".")
+        parts = without_note(column).split(".")
+        if parts != column.split("."):
+            ends.setdefault(plain_name(".".join(parts)), []).append(column)
         if plain_name(parts[0]) not in COUNTING:
             for at in range(1, len(parts)):
                 ends.setdefault(plain_name(".".join(parts[at:])), []).append(column)
@@ -235,7 +248,8 @@ def _nearest(paths: Sequence[str], role: Role, where: str) -> str:
     """Return the one of several paths with the same end whose parent is of the role.
 
     "buyer.user_id" is nearer the user than "seller.user_id", "order.created_at" nearer the time of
-    an event than "user.created_at", and "after.user_id" is what a change left.
+    an event than "user.created_at", and "after.user_id" is what a change left. "line_items.sku" is
+    nearer than "refunds.line_items.sku", and so is any path with fewer keys around the same ones.
 
     Raises:
         AmbiguousColumnError: several are equally near.
@@ -246,14 +260,23 @@ def _nearest(paths: Sequence[str], role: Role, where: str) -> str:
     others = {name for other in EVENT_ROLES if other.name != role.name for name in other.names}
     for is_near in (
         lambda words: not any(word in OLD_STATES for word in words),
-        lambda words: words[-1] in own,
+        lambda words: not any(map(UNDO_STEMS.search, words)),
+        lambda words: words[-1:] and words[-1] in own,
         lambda words: not any(word in others for word in words),
     ):
         near = [path for path in remaining if is_near(parents[path])]
         remaining = near or remaining
+    far = {a for a in remaining for b in remaining if _has_more_keys(parents[a], parents[b])}
+    remaining = [path for path in remaining if path not in far]
     if len(remaining) > 1:
         raise ambiguous(remaining, role, where)
     return remaining[0]
+
+
+def _has_more_keys(words: Sequence[str], others: Sequence[str]) -> bool:
+    """Return whether a path has all keys of another one, in their order, and more."""
+    keys = iter(words)
+    return len(words) > len(others) and all(word in keys for word in others)
 
 
 def quoted(names: Sequence[str]) -> str:

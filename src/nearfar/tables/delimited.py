@@ -17,6 +17,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from nearfar.core.errors import DataError
+from nearfar.tables.blank_lines import BlankLines, EmptyRows
 from nearfar.tables.dialect import ALIGNED, Dialect
 from nearfar.tables.quotes import NEWLINE, Quotes
 from nearfar.tables.raw import BLOCK_BYTES, MAX_LINE_BYTES
@@ -35,7 +36,7 @@ def read_blocks(
     dialect: Dialect,
     block_bytes: int = BLOCK_BYTES,
     numbers: Mapping[str, type[pl.DataType]] | None = None,
-    gaps: list[int] | None = None,
+    blank: BlankLines | None = None,
 ) -> Iterator[tuple[pl.DataFrame, int]]:
     """Yield blocks of a file's rows as text, with the number of each block's first row.
 
@@ -50,14 +51,14 @@ def read_blocks(
         block_bytes: about how many bytes are parsed at a time.
         numbers: the number type of columns to parse early, which is faster. In a block with a cell
             that is not such a number they stay text.
-        gaps: filled with the numbers of the rows below a blank line.
+        blank: updated with the lines without a value, which are left out.
 
     Raises:
         DataError: a row has more cells than the file has columns, a quote is not closed or text
             follows it, or the text is not UTF-8; the message has the row.
     """
-    gaps = [] if gaps is None else gaps
-    parser = _Parser(files.where(name), columns, selected, dialect, numbers or {}, gaps)
+    blank = BlankLines() if blank is None else blank
+    parser = _Parser(files.where(name), columns, selected, dialect, numbers or {}, blank)
     n_skip = dialect.skipped_bytes
     header = dialect.header
     first_row = 1
@@ -88,12 +89,13 @@ class _Parser:
         selected: Sequence[str],
         dialect: Dialect,
         numbers: Mapping[str, type[pl.DataType]],
-        gaps: list[int],
+        blank: BlankLines,
     ) -> None:
-        self._where, self._gaps = where, gaps
+        self._where, self._blank = where, blank
         self._numbers = dict(numbers)
         self._columns = list(columns)
         self._selected = list(selected)
+        self._trusts_quotes = dialect.trusts_quotes
         self._double_colon = dialect.separator == "::"
         # Polars takes a separator of one byte; text does not contain this one.
         self._separator = "\x1f" if self._double_colon else dialect.separator
@@ -101,6 +103,7 @@ class _Parser:
         if self._aligned:
             self._separator = " "
         self.quotes = Quotes(self._separator, dialect.quoted)
+        self._empty_rows = EmptyRows(self._separator)
         self._blank_line = re.compile(rb"(?:\A|\n)[ ]*\r?\n|\n[ ]+\r?\Z")
 
     def _has_blank_lines(self, block: bytes) -> bool:
@@ -116,12 +119,18 @@ class _Parser:
         if self._aligned:
             block = re.sub(rb" *(\r?\n) *", rb"\1", re.sub(rb" {2,}", b" ", block)).strip(b" ")
         quoted = self.quotes.opens(block)
+        has_empty_rows = self._empty_rows.found(block)
+        if has_empty_rows and not quoted:
+            block, n_empty = self._empty_rows.blanked(block)
+            self._blank.n_empty_rows += n_empty
         n_lines = block.count(b"\n") + (not block.endswith(b"\n"))
         if quoted:
-            self._refuse_swallowed_rows(block, first_row)
+            if not self._trusts_quotes:
+                self._refuse_swallowed_rows(block, first_row)
         elif b"\r" in block and block.count(b"\r") > block.count(b"\r\n") + block.endswith(b"\r"):
             raise self._carriage_return_error(block, first_row)
-        if quoted and (self._has_blank_lines(block) or not self.quotes.are_clean(block)):
+        has_gaps = has_empty_rows or self._has_blank_lines(block)
+        if quoted and (has_gaps or not self.quotes.are_clean(block)):
             return self._by_csv(block, first_row)
         if quoted:
             n_lines = self.quotes.n_rows(block)
@@ -149,7 +158,7 @@ class _Parser:
         ):
             lines = block.split(b"\n")[:n_lines]
             is_row = pl.Series([not _is_blank(line) for line in lines])
-            self._gaps += (is_row.cum_sum() + first_row).filter(~is_row).unique().to_list()
+            self._blank.gaps += (is_row.cum_sum() + first_row).filter(~is_row).unique().to_list()
             frame = frame.filter(is_row)
         return frame
 
@@ -209,7 +218,8 @@ class _Parser:
             raise DataError(
                 f"{self._where}, row {first_row + swallowed.row}: a double quote opens a cell that "
                 f"spans {swallowed.n_lines} more lines, which look like rows; close the quote, or "
-                "read quotes as ordinary characters with --quoting none"
+                "read quotes as ordinary characters with --quoting none; if these lines are text "
+                "of the cell, set --quoting double"
             )
 
     def _carriage_return_error(self, block: bytes, first_row: int) -> DataError:
@@ -251,11 +261,13 @@ class _Parser:
                 raise self._quote_error(row, error) from None
             if any(cell.strip() for cell in cells[len(self._columns) :]):
                 raise self._long_row_error(row, len(cells))
-            if len(cells) > 1 or "".join(cells).strip():
+            if any(cell.strip() for cell in cells):
                 row += 1
                 yield cells
+            elif len(cells) > 1:
+                self._blank.n_empty_rows += 1
             else:
-                self._gaps.append(row)
+                self._blank.gaps.append(row)
 
     def _quote_error(self, row: int, error: csv.Error) -> DataError:
         reason = str(error)

@@ -42,7 +42,8 @@ class TextOptions:
             UTF-16 after its byte order mark.
         separator: the separator of cells; None to infer it from the first lines.
         quoting: "double": a double quote at the start of a cell protects separators and newlines
-            up to the next quote, and two quotes are one character; "none": quotes are ordinary
+            up to the next quote, and two quotes are one character, also where the lines inside look
+            like rows; "none": quotes are ordinary
             characters; "auto": "none" if cells are separated by tabs and the header is not quoted,
             else "double".
         header: whether the first line is a header; None: it is one unless it has only numbers.
@@ -87,6 +88,7 @@ class Dialect:
         skipped_bytes: the number of bytes before the first line ("sep=;" of spreadsheets, a title).
         n_skipped: the number of nonblank lines before the header.
         row_names: whether rows begin with their number, which has no name in the header.
+        trusts_quotes: whether quoted cells may have lines that look like rows.
     """
 
     separator: str = ","
@@ -96,6 +98,7 @@ class Dialect:
     skipped_bytes: int = 0
     n_skipped: int = 0
     row_names: bool = False
+    trusts_quotes: bool = False
 
     def __str__(self) -> str:
         parts = [f"separated by {NAMES.get(self.separator, repr(self.separator))}"]
@@ -156,7 +159,10 @@ def sniff(files: SampledFiles, name: str, options: TextOptions) -> tuple[Dialect
     if header is None:
         header = not all(is_number(c) for c in cells)
     columns = cells if header else [f"column_{i + 1}" for i in range(len(cells))]
-    dialect = Dialect(separator, quoted, header, options.encoding, skipped)
+    dialect = Dialect(
+        separator, quoted, header, options.encoding, skipped,
+        trusts_quotes=options.quoting == "double",
+    )  # fmt: skip
     if header and _have_row_names(lines, dialect, len(columns)):
         dialect, columns = replace(dialect, row_names=True), ["", *columns]
     return replace(dialect, n_skipped=sum(bool(line.strip()) for line in preamble)), columns

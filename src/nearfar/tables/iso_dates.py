@@ -13,6 +13,16 @@ ISO = (
     r"(?:[Tt ]+(?<hour>\d{1,2})(?::(?<minute>\d{2})(?::(?<second>\d{2})(?:[.,]\d*)?)?)?)?"
     r"\s*(?:(?:Z|z|UTC|GMT)|(?<sign>[+-])(?<zone_hour>\d{2}):?(?<zone_minute>\d{2})?)?$"
 )
+REWRITTEN = (
+    (r"(Z|[+-]\d{2}:?\d{2})\[[\w/+-]+\]$", "$1"),
+    (r"^(\d{4})[年년]\s*(\d{1,2})[月월]\s*(\d{1,2})[日일]\s*", "$1-$2-$3 "),
+    (r"^(\d{4})\. ?(\d{1,2})\. ?(\d{1,2})(?:\.|$)\s*", "$1-$2-$3 "),
+    (r"^(\d{4})(\d{2})(\d{2})[Tt ]+(\d{2}):?(\d{2}):?(\d{2})", "$1-$2-$3 $4:$5:$6"),
+    (r"^(\d{4})(\d{2})(\d{2})[Tt ]+(\d{2}):?(\d{2})([Z+-].*|)$", "$1-$2-$3 $4:$5$6"),
+    (r"^(\d{4}-\d{2}-\d{2})-(\d{2})\.(\d{2})\.(\d{2})", "$1 $2:$3:$4"),
+)
+"""Patterns of dates that name year, month and day in this order, and their ISO form: Java's zone
+ids, Chinese, Japanese and Korean dates, ISO's basic form (20240501T093000Z), and DB2's dates."""
 FORMS = ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ")
 """Usual formats; a column in one of them is parsed fast."""
 CLOCK = r"\d:\d{2}"
@@ -37,8 +47,10 @@ class IsoDates:
 def iso_dates(text: pl.Series) -> IsoDates:
     """Parse ISO dates and times; one without a zone is in UTC."""
     first = text.drop_nulls().head(1)
+    # Polars reads "24-05-01" as a day of the year 24.
+    has_year = len(first) and first.str.contains(r"^\d{4}-").all()
     for form in FORMS:
-        if len(first) and epoch(first, form).null_count() == 0:
+        if has_year and epoch(first, form).null_count() == 0:
             seconds = epoch(text, form)
             if seconds.null_count() == text.null_count():
                 return IsoDates(seconds, form=form)
@@ -59,6 +71,13 @@ def iso_dates(text: pl.Series) -> IsoDates:
     seconds = day + clock["hour"] * 3600 + clock["minute"] * 60 + clock["second"] - offset
     column = parts.select(seconds.cast(pl.Int64).alias("seconds")).to_series()
     return IsoDates(column, len(text) - parts["sign"].null_count())
+
+
+def as_iso(text: pl.Series) -> pl.Series:
+    """Return dates with year, month and day in this order in the ISO form; other text as it is."""
+    for pattern, replacement in REWRITTEN:
+        text = text.str.replace(pattern, replacement)
+    return text.str.strip_chars()
 
 
 def n_with_zone(text: pl.Series, form: str | None) -> tuple[int, int]:

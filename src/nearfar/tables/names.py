@@ -232,7 +232,7 @@ TOOLS: dict[str, tuple[tuple[str, ...], ...]] = {
         words("starttime starttimestamp startedat servertimestamp collectortstamp derivedtstamp"),
         words(
             "clienteventtime timestampcreated paidat processedat receivedat sentat visitstarttime "
-            "tdat dateread dt ds logdate"
+            "tdat dateread dt ds logdate at created createdutc creationdate"
         ),
         words("updatedat modifiedat lastmodified lastupdated mylastupdated lastplayed lastseen"),
     ),

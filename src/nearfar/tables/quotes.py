@@ -162,7 +162,12 @@ def _look_like_rows(
     ]
     return bool(pairs) and all(
         cell != b""
-        and (example is None or cell.isdigit() == example.isdigit())
+        and (example is None or _form(cell) == _form(example))
         and (b" " not in cell or (example is not None and b" " in example))
         for cell, example in pairs
     )
+
+
+def _form(cell: bytes) -> tuple[bool, bool]:
+    """Return whether a cell has digits alone, and whether it is quoted: the same in all rows."""
+    return cell.strip(b'"').isdigit(), cell.startswith(b'"')

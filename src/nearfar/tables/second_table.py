@@ -93,26 +93,3 @@ class SecondHeader:
         if below_gap:
             return bool(repeated_ids or known_ids) or n_usual > 1
         return bool(repeated_ids) or (bool(known_ids) and n_usual > 1)
-
-
-def remark_on_gaps(where: str, gaps: Sequence[int], n_rows: int) -> str:
-    """Return a remark on blank lines between rows, where another table may begin; "" for none.
-
-    Args:
-        where: the table's name in messages.
-        gaps: the numbers of the rows below a blank line.
-        n_rows: the number of rows of the table.
-    """
-    inner_gaps = sorted({row for row in gaps if 1 < row <= n_rows})
-    # Every other line is blank in a file whose line ends were doubled.
-    if not inner_gaps or 2 * len(inner_gaps) > n_rows:
-        return ""
-    lines = (
-        "there is a blank line"
-        if len(inner_gaps) == 1
-        else f"there are blank lines in {len(inner_gaps):,} places"
-    )
-    return (
-        f"{lines} between rows of {where}, the first above row {inner_gaps[0]:,} of {n_rows:,}; if "
-        "another table or a footer begins there, move it to its own file"
-    )

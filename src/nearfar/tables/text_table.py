@@ -8,10 +8,11 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from nearfar.core.errors import DataError
+from nearfar.tables.blank_lines import BlankLines
 from nearfar.tables.delimited import read_blocks
 from nearfar.tables.dialect import Dialect, TextOptions, sniff
 from nearfar.tables.reader import Numbers, SampledFiles, TableReader, TextFiles
-from nearfar.tables.second_table import SecondHeader, remark_on_gaps
+from nearfar.tables.second_table import SecondHeader
 
 
 class TextTable(TableReader):
@@ -54,7 +55,7 @@ class TextTable(TableReader):
         self, selected: Sequence[str], numbers: Numbers | None = None
     ) -> Iterator[tuple[pl.DataFrame, int]]:
         n_headers = n_rows = n_gaps = 0
-        gaps: list[int] = []
+        blank = BlankLines()
         second_header = SecondHeader(self.where, self.columns) if self._dialect.header else None
         for frame, first_row in read_blocks(
             self._files,
@@ -64,16 +65,16 @@ class TextTable(TableReader):
             self._dialect,
             self._block_bytes,
             numbers,
-            gaps,
+            blank,
         ):
             n_rows += frame.height
             is_header = None
             if second_header is not None:
                 is_header = self._repeated_headers(frame, first_row)
                 rows = frame if is_header is None else _emptied(frame, is_header)
-                second_header.refuse(rows, first_row, gaps[n_gaps:])
+                second_header.refuse(rows, first_row, blank.gaps[n_gaps:])
                 # The last gap may be above the first row of the next block.
-                n_gaps = max(len(gaps) - 1, 0)
+                n_gaps = max(len(blank.gaps) - 1, 0)
             yield frame if is_header is None else frame.filter(~is_header), first_row - n_headers
             n_headers += 0 if is_header is None else int(is_header.sum())
         place = "header" if self._dialect.header else "first row"
@@ -81,8 +82,7 @@ class TextTable(TableReader):
         self.remarks = [f"left out: {lines} of {self.where}"] if self._dialect.n_skipped else []
         if n_headers:
             self.remarks.append(f"left out: {n_headers:,} repeated header lines in {self.where}")
-        if remark := remark_on_gaps(self.where, gaps, n_rows):
-            self.remarks.append(remark)
+        self.remarks += blank.remarks(self.where, n_rows)
 
     def _repeated_headers(self, frame: pl.DataFrame, first_row: int) -> pl.Series | None:
         """Return a mask of the rows that repeat the header, as in joined files; None for none.

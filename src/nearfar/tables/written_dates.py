@@ -15,7 +15,11 @@ DAYS = (
     "%B %d %Y",
     "%d-%b-%Y",
     "%d-%B-%Y",
+    "%d/%b/%Y",
+    "%b-%d-%Y",
+    "%Y-%b-%d",
     "%Y-%m-%d",
+    "%Y/%m/%d",
 )
 TIMES_OF_DAY = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 FORMS = (
@@ -24,8 +28,9 @@ FORMS = (
     "%b %d %H:%M:%S %Y", "%b %d %H:%M:%S %z %Y", "%d/%b/%Y:%H:%M:%S %z", "%d/%b/%Y:%H:%M:%S",
     "%d%b%Y:%H:%M:%S", "%d%b%Y:%H:%M:%S%.f",
 )  # fmt: skip
-DAY_FIRST = tuple(f"%d{s}%m{s}%Y{time}" for s in "/-" for time in TIMES_OF_DAY)
-MONTH_FIRST = tuple(f"%m{s}%d{s}%Y{time}" for s in "/-" for time in TIMES_OF_DAY)
+SLASH_TIMES = (*TIMES_OF_DAY, " %H:%M:%S %z")
+DAY_FIRST = tuple(f"%d{s}%m{s}%Y{time}" for s in "/-" for time in SLASH_TIMES)
+MONTH_FIRST = tuple(f"%m{s}%d{s}%Y{time}" for s in "/-" for time in SLASH_TIMES)
 MONTH_DAY = r"^\d{1,2} \d{1,2}, \d{4}$"
 """The format of dates in Amazon's reviews: "05 1, 2024"."""
 
@@ -98,9 +103,14 @@ def parse_written(text: pl.Series, slash_formats: tuple[str, ...]) -> pl.Series:
 
 
 def normalized(text: pl.Series) -> pl.Series:
-    """Remove weekdays, brackets, commas and UTC from dates."""
+    """Remove weekdays, brackets, commas, fractions of seconds and UTC from dates."""
     return (
         text.str.replace_all("[\u202f\u00a0]", " ")
+        .str.replace(r"(^|[\sT])(\d{1,2}:\d{2}:\d{2})[.,:]\d+", "$1$2")
+        .str.replace(r"\s(\d{1,2})\.(\d{2})\.(\d{2})\.\d{3,9}\b", " $1:$2:$3")
+        .str.replace(
+            r"^\s*(\d{1,2}:\d{2}(?::\d{2})?),?\s+(\d{1,2}[/.-]\d{1,2}[/.-]\d{4})\s*$", "$2 $1"
+        )
         .str.replace_all(r"[\[\],]|\([^)]*\)|\bat\b", " ")
         .str.replace(r"^\s*(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*\.?\s", "")
         .str.replace(r"\b(?:GMT|UTC)([+-]\d)", "$1")
