@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 import nearfar as nf
-from nearfar.core.errors import DataError
+from nearfar.core.errors import DataError, NearfarError
 from nearfar.tables.columns import resolve
 from nearfar.tables.dialect import TextOptions
 from nearfar.tables.roles import EVENT_ROLES
@@ -114,3 +115,146 @@ def test_notes_in_brackets_are_no_part_of_a_name() -> None:
 def test_of_two_paths_the_one_with_fewer_keys_around_it_is_read(near, far, first) -> None:
     paths = [near, far] if first == 0 else [far, near]
     assert resolve(["user", *paths], "log.json", EVENT_ROLES)["item"] == near
+
+
+def lines(*rows: object) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("text", "roles"),
+    [
+        # Lists in each event, and lists beside the events: their values belong to no event.
+        (
+            lines(
+                {"user": 1, "items": [{"item": 10, "labels": [{"type": "a"}, {"type": "b"}]}]},
+                {"user": 2, "items": [{"item": 11, "labels": []}]},
+            ),
+            {"user": "user", "item": "items.item"},
+        ),
+        (
+            lines(
+                {"user": 1, "item": 10, "history": [{"created_at": 1714550400, "status": "new"}]},
+                {"user": 2, "item": 11, "history": [{"created_at": 1}, {"created_at": 2}]},
+            ),
+            {"user": "user", "item": "item"},
+        ),
+        (
+            lines(
+                {"user": 1, "items": [{"item": 10}], "reviews": [{"rating": 5}, {"rating": 4}]},
+                {"user": 2, "items": [{"item": 11}], "reviews": []},
+            ),
+            {"user": "user", "item": "items.item"},
+        ),
+        (
+            lines(
+                {"item": 10, "tags": [{"type": "x"}], "users": [{"user": 1, "ts": 1714550400}]},
+                {"item": 11, "tags": [], "users": [{"user": 2, "ts": 1714550401}]},
+            ),
+            {"user": "users.user", "item": "item", "timestamp": "users.ts"},
+        ),
+        # The events of each item.
+        (
+            lines(
+                {"user": 1, "item": 10, "plays": [{"ts": 1714550400}]},
+                {"user": 2, "item": 11, "plays": [{"ts": 1714550401}]},
+            ),
+            {"user": "user", "item": "item", "timestamp": "plays.ts"},
+        ),
+        # Lists of values beside each other are columns.
+        (
+            lines(
+                {"user": 1, "items": [10], "times": [7], "ratings": [4]},
+                {"user": 2, "items": [11], "times": [8], "ratings": [5]},
+            ),
+            {"user": "user", "item": "items", "rating": "ratings", "weight": "times"},
+        ),
+        # pandas' to_json(orient="table").
+        (
+            json.dumps(
+                {
+                    "schema": {"fields": [{"name": "user", "type": "integer"}, {"name": "item"}]},
+                    "data": [{"user": 1, "item": 10}, {"user": 2, "item": 11}],
+                }
+            ),
+            {"user": "data.user", "item": "data.item"},
+        ),
+        # Objects and lists that are empty in all rows, as shops write them.
+        (
+            json.dumps(
+                [
+                    {"user": 1, "item": 10, "refunds": [], "cancelled": {}},
+                    {"user": 2, "item": 11, "refunds": [], "cancelled": {}},
+                ]
+            ),
+            {"user": "user", "item": "item"},
+        ),
+    ],
+)
+def test_each_event_of_nested_json_is_read_once(text: str, roles, tmp_path: Path) -> None:
+    log = nf.read_log(written(tmp_path, "log.json", text))
+    assert pairs(log) == [("1", "10"), ("2", "11")]
+    assert log.read is not None
+    assert log.read.columns == roles
+    assert not log.read.contradictions
+
+
+def test_lists_of_events_by_user(tmp_path: Path) -> None:
+    events = {
+        "ann": [{"item_id": 10, "ts": 1714550400}, {"item_id": 11, "ts": 1714550401}],
+        "bob": [{"item_id": 10, "ts": 1714550402}],
+        "eve": [],
+    }
+    log = nf.read_log(written(tmp_path, "log.json", json.dumps(events)))
+    assert pairs(log) == [("ann", "10"), ("ann", "11"), ("bob", "10")]
+    assert log.events["timestamp"].to_list() == [1714550400, 1714550401, 1714550402]
+    assert "lists of events, whose keys count as users" in report(log)
+    kinds = {"liked": events["ann"], "returned": events["bob"], "shared": events["eve"]}
+    with pytest.raises(NearfarError, match="no column known as the user"):
+        nf.read_log(written(tmp_path, "kinds.json", json.dumps(kinds)))
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [[[10, 1714550400 + n], [11, 1714560400 + n]] for n in range(4)],
+        [[["m1", "view"], ["m2", "buy"], ["m3", "view"]]] * 2,
+        [[[n % 7, n % 5] for n in range(20)]] * 2,
+    ],
+)
+def test_lists_of_an_item_and_its_rating_are_refused(entries, tmp_path: Path) -> None:
+    rows = [{"user": user, "items": items} for user, items in enumerate(entries)]
+    with pytest.raises(DataError, match="all lists in 'items' have 2 values, such as"):
+        nf.read_log(written(tmp_path, "log.json", lines(*rows)))
+
+
+def test_lists_of_sessions_are_read(tmp_path: Path) -> None:
+    rows = [{"user": user, "items": [[1, 2], [2, 3], [3, 1]]} for user in range(3)]
+    assert nf.read_log(written(tmp_path, "a.json", lines(*rows))).n_events == 18
+    rows[0]["items"] = [[1, 2, 3]]
+    assert nf.read_log(written(tmp_path, "b.json", lines(*rows * 9))).n_events == 9 * 15
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[]", "log.json has no columns; rows with a user and an item were expected"),
+        ("{}", "log.json has no columns"),
+        (
+            '[{"user": 1, "item": 2}]\n[{"user": 1, "item": 3}]',
+            r"row 2: text follows the end of the array, such as '\[\{\"user\": 1",
+        ),
+    ],
+)
+def test_what_is_wrong_with_json_is_said(text: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=said):
+        nf.read_log(written(tmp_path, "log.json", text))
+
+
+def test_an_empty_user_column_names_the_others(tmp_path: Path) -> None:
+    rows = [{"user_id": None, "user_pseudo_id": "a.1", "item": 10}]
+    with pytest.raises(DataError, match="--user-column, such as 'user_pseudo_id'"):
+        nf.read_log(written(tmp_path, "log.json", lines(*rows * 2)))
+    rows = [{"user": 1, "lines": [{"item_id": n, "product_id": 7}]} for n in range(3)]
+    log = nf.read_log(written(tmp_path, "orders.json", lines(*rows)))
+    assert "'lines.product_id' could also be the item" in report(log)

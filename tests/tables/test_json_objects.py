@@ -203,9 +203,11 @@ def test_the_user_around_users_is_refused(tmp_path: Path) -> None:
     assert pairs(read(json.dumps(session), tmp_path)) == {("ann", "5")}
 
 
-def test_an_object_with_a_key_per_user_is_refused_at_once(tmp_path: Path) -> None:
+def test_an_object_with_a_key_per_user_is_read_or_refused_at_once(tmp_path: Path) -> None:
     by_user = {f"u{n}": [{"item": n % 9}] for n in range(20_000)}
-    for data in (by_user, {"purchases": by_user}):
+    assert read(json.dumps(by_user), tmp_path).n_users == 20_000
+    many_lists = {f"u{n}": [{"n": n % 9}] for n in range(20_000)}
+    for data in (many_lists, {"purchases": by_user}):
         with pytest.raises(DataError, match="an object with 20,000 keys"):
             read(json.dumps(data), tmp_path)
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from nearfar.core.errors import SchemaError, SettingsError, near_hint
+from nearfar.core.errors import EmptyDataError, SchemaError, SettingsError, near_hint
 from nearfar.tables.contradiction_columns import UNDO_STEMS
 from nearfar.tables.names import COUNTING, OLD_STATES, ROW_TIME, plain_name, stem
 from nearfar.tables.roles import EVENT_ROLES, IMPLIED, OPTIONS, Role
@@ -91,10 +91,13 @@ def resolve(
         of_text: whether the table is text, so that its first line may not be a header.
 
     Raises:
+        EmptyDataError: the table has no columns.
         SchemaError: a column that could have a role is there twice, a given column is missing, or
             a required role has no column. AmbiguousColumnError, a subclass: several columns could
             have a role.
     """
+    if not present and any(role.required for role in roles):
+        raise EmptyDataError(f"{where} has no columns; rows with a user and an item were expected")
     implied = {role: "" for role, other in IMPLIED.items() if (given or {}).get(other) == ""}
     given = {role: c for role, c in {**implied, **(given or {})}.items() if c is not None}
     known = {name for role in roles if given.get(role.name) != "" for name in role.names}

@@ -6,12 +6,15 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from nearfar.tables.names import plain_name
+from nearfar.tables.names import OUTCOMES, UNDONE, plain_name
 from nearfar.tables.roles import EVENT_ROLES, ITEM_ROLES
 
 Row = dict[str, Any]
 KNOWN = frozenset(name for role in (*EVENT_ROLES, *ITEM_ROLES) for name in role.names)
 
+USER_NAMES, ITEM_NAMES = (frozenset(role.names) for role in EVENT_ROLES[:2])
+KIND_NAMES = frozenset((*OUTCOMES, *UNDONE))
+"""Keys of lists of events of one kind ("liked", "returned"), which are no users."""
 
 MAX_KEYS = 5_000
 """With more keys, an object is no row."""
@@ -97,6 +100,18 @@ def _lists_by_user(table: Mapping[str, Any]) -> list[Row] | None:
     return [{"user": user, "item": item} for user, items in table.items() for item in items]
 
 
+def _events_by_user(table: Mapping[str, Any]) -> list[Row] | None:
+    """Return the rows of {"ann": [{"item": 7, "time": 1}], "bob": [{"item": 9, "time": 2}]}."""
+    if len(table) < 3 or _is_known(table) or not KIND_NAMES.isdisjoint(map(plain_name, table)):
+        return None
+    if not all(_is_list_of(events, dict) for events in table.values()):
+        return None
+    keys = {plain_name(key) for events in table.values() for event in events for key in event}
+    if not keys & ITEM_NAMES or keys & USER_NAMES:
+        return None
+    return [{"user": user, **event} for user, events in table.items() for event in events]
+
+
 def _ratings_by_user(table: Mapping[str, Any]) -> list[Row] | None:
     """Return the rows of {"ann": {"matrix": 5, "heat": 4}, "bob": {"heat": 2}}."""
     ratings = list(table.values())
@@ -116,6 +131,7 @@ LAYOUTS: dict[Callable[[Mapping[str, Any]], list[Row] | None], str] = {
     _columns: "an object per column",
     _index: "an object per row, by its index",
     _lists_by_user: "lists of items, whose keys count as users",
+    _events_by_user: "lists of events, whose keys count as users",
     _ratings_by_user: "ratings by item, in objects whose keys count as users",
 }
 """The layouts, with words for messages."""

@@ -185,7 +185,14 @@ class JsonTable(TableReader):
         decoder, at, row = strict_decoder(), int(is_array), 1
         while start := BETWEEN.match(decoded, at):
             at = start.end()
-            if at == len(decoded) or (is_array and decoded[at] == "]"):
+            if is_array and decoded[at : at + 1] == "]":
+                if at + 1 < len(decoded):
+                    raise DataError(
+                        f"{self.where}, row {row}: text follows the end of the array, such as "
+                        f"{decoded[at + 1 :].strip()[:20]!r}; {EXPECTED}"
+                    )
+                return
+            if at == len(decoded):
                 return
             try:
                 value, end = decoder.raw_decode(decoded, at)

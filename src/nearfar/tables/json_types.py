@@ -45,7 +45,8 @@ def _type(shape: Shape) -> pl.DataType | None:
         return pl.String()
     kind, parts = shape
     if not parts:
-        return None
+        # Without entries in any row it makes no column.
+        return pl.Struct({}) if kind == OBJECT else pl.List(pl.Null())
     if kind == OBJECT:
         return pl.Struct({key: _type(inner) or pl.Null() for key, inner in parts})
     dtype: pl.DataType | None = None

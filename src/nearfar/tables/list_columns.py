@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from nearfar.tables.columns import ambiguous, resolve
+from nearfar.tables.names import plain_name
 from nearfar.tables.reader import TableReader
 from nearfar.tables.roles import Role
+from nearfar.tables.time_names import EVENTS
 
+TIMES = frozenset(("timestamp", "time", "date"))
 PER_ITEM = ("rating", "weight")
 
 
@@ -18,7 +21,8 @@ def columns_by_role(
     """Return the column of each role, of which a value belongs to each event.
 
     A value beside the list of all events, such as the status of an answer, has no role. A number
-    beside the list of a user's items is no rating or weight of each item.
+    beside the list of a user's items is no rating or weight of each item. Values in another list,
+    or in a list of each event, such as the states of an order, would multiply the events.
 
     Raises:
         SchemaError: as for `resolve`; also if both the user and the entries of lists beside it have
@@ -31,12 +35,13 @@ def columns_by_role(
     if given.get("user") is None:
         _refuse_inner_user(table, ids, roles)
     named = {*ids.values(), *given.values()}
+    elsewhere = {c for c in table.columns if _is_in_another_list(table, c, ids)} - named
 
     def without_columns_around(*anchors: str) -> dict[str, str]:
         around = {
             c for c in table.columns for a in anchors if table.is_around(c, ids.get(a, ""))
         } - named
-        candidates = [c for c in table.columns if c not in around]
+        candidates = [c for c in table.columns if c not in around | elsewhere]
         return resolve(candidates, table.where, roles, {**given, **ids})
 
     by_event = without_columns_around("user")
@@ -47,6 +52,24 @@ def columns_by_role(
     return {role: c for role, c in by_event.items() if role not in PER_ITEM} | {
         role: c for role, c in by_item.items() if role in PER_ITEM
     }
+
+
+def _is_in_another_list(table: TableReader, column: str, ids: Mapping[str, str]) -> bool:
+    """Return whether a column has not one value for each event.
+
+    Lists of values beside each other are columns of one table: {"items": [7, 9], "times": [1, 2]}.
+    A list of a name for events ("events", "plays", "timestamps") in each item holds its events.
+    """
+    lists = table.lists.get(column, ())
+    event_column = max(ids.values(), key=lambda c: len(table.lists.get(c, ())), default="")
+    around = table.lists.get(event_column, ())
+    if lists == around[: len(lists)]:
+        return False
+    if lists[: len(around)] == around:
+        names = [plain_name(keys[-1]).removesuffix("s") for keys in lists[len(around) :] if keys]
+        return not any(name in EVENTS or name in TIMES for name in names)
+    parallel = {column, event_column} <= set(table.listed_values)
+    return not (parallel and len(lists) == len(around) and lists[:-1] == around[:-1])
 
 
 def _refuse_inner_user(table: TableReader, ids: Mapping[str, str], roles: Sequence[Role]) -> None:

@@ -14,6 +14,7 @@ from polars.exceptions import PolarsError
 from nearfar.core.errors import DataError, SchemaError
 from nearfar.tables.reader import DerivedTable, Numbers, TableReader
 
+FEW_LISTS, MANY_LISTS, LONGEST_TUPLE = 5, 20, 4
 NESTED = r"^\s*[\[{]"
 Schema = Mapping[str, pl.DataType]
 
@@ -134,6 +135,8 @@ class NestedTable(DerivedTable):
         self._places = places(schema)
         super().__init__(table, list(self._places))
         self.lists = {name: p.levels[:-1] for name, p in self._places.items() if p.n_lists}
+        self.listed_values = {name for name in self.lists if not self._places[name].levels[-1]}
+        self._may_have_tuples = True
         self._remarks: list[str] = []
 
     def tolerate(self, columns: Collection[str]) -> None:
@@ -191,10 +194,15 @@ class NestedTable(DerivedTable):
             lists = [p.column(depth) for p in places.values() if depth < p.n_lists]
             if lists:
                 lists = list(dict.fromkeys(lists))
+                if depth and self._may_have_tuples:
+                    for p in places.values():
+                        if depth < p.n_lists and not p.levels[depth]:
+                            _refuse_tuples(frame[p.column(depth)], self.where)
                 frame = frame.with_columns(cs.array().arr.to_list())
                 empty = frame[lists[0]].list.len().fill_null(0) == 0
                 n_empty[lists[0]] += int(empty.sum())
                 frame = self._exploded(frame.filter(~empty), lists)
+        self._may_have_tuples = False  # the first block shows it
         return frame.select(pl.col(p.column(p.n_lists)).alias(name) for name, p in places.items())
 
     def _exploded(self, frame: pl.DataFrame, lists: list[str]) -> pl.DataFrame:
@@ -205,6 +213,33 @@ class NestedTable(DerivedTable):
                 f"{self.where}: the lists in {_listed(lists)} do not have the same "
                 "length in every row; write one row per event"
             ) from None
+
+
+def _refuse_tuples(lists: pl.Series, where: str) -> None:
+    """Raise if lists inside a list look like an item and its rating or time: [[7, 5], [9, 4]].
+
+    Lists of items, such as sessions, have different lengths, and the same items in all positions.
+
+    Raises:
+        DataError: all of many lists have the same few values, or no value is in two positions.
+    """
+    if lists.dtype.is_nested() and not isinstance(lists.dtype, pl.List):
+        lists = lists.arr.to_list()
+    lists = lists.drop_nulls()
+    n_values = int(lists.list.len().max() or 0)  # pyright: ignore[reportArgumentType]
+    if len(lists) < FEW_LISTS or not 1 < n_values <= LONGEST_TUPLE:
+        return
+    if (lists.list.len() != n_values).any() or lists.dtype.inner.is_nested():  # pyright: ignore[reportAttributeAccessIssue]
+        return
+    positions = [lists.list.get(at).cast(pl.String).drop_nulls() for at in range(n_values)]
+    are_apart = sum(values.n_unique() for values in positions) == pl.concat(positions).n_unique()
+    if are_apart or len(lists) >= MANY_LISTS:
+        column = lists.name.replace("\0", ".")
+        raise DataError(
+            f"{where}: all lists in {column!r} have {n_values} values, such as "
+            f"{lists[0].to_list()}, as if they were an item and its rating or time; write an "
+            'object per event, such as {"item": 7, "rating": 5}'
+        )
 
 
 def _n_lists(places: Collection[Place]) -> int:

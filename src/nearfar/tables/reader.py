@@ -55,6 +55,7 @@ class TableReader(ABC):
         remarks: remarks on the table, after its blocks were read.
         lists: the lists around the values of a column, outermost first, which are flattened to
             rows; columns outside of lists are left out.
+        listed_values: those of these columns whose lists hold the values themselves, not objects.
         lenient: columns that may hold values of any type.
         converted: the number of changed values by the change, after the blocks were read.
     """
@@ -66,6 +67,7 @@ class TableReader(ABC):
     typed: bool = True
     decimal_comma: bool = False
     lists: Mapping[str, Lists] = MappingProxyType({})
+    listed_values: Collection[str] = ()
     remarks: Sequence[str] = ()
     converted: Mapping[str, int] = MappingProxyType({})
 
@@ -115,7 +117,7 @@ class DerivedTable(TableReader):
     def __init__(self, table: TableReader, columns: Sequence[str]) -> None:
         self.kind, self.where, self.layout = table.kind, table.where, table.layout
         self.typed, self.decimal_comma = table.typed, table.decimal_comma
-        self.lists = table.lists
+        self.lists, self.listed_values = table.lists, table.listed_values
         self.table = table
         self.columns = list(columns)
 

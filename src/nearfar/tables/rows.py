@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import polars as pl
 from polars.exceptions import PolarsError
@@ -59,6 +60,7 @@ class RowReader:
         decimal_comma: whether "4,5" may be a number.
         needed: the roles whose values must not be missing.
         clock: the reader of times, if earlier tables of the log share it; None for a new one.
+        others: other columns that could have a role, for messages.
     """
 
     def __init__(
@@ -73,12 +75,13 @@ class RowReader:
         decimal_comma: bool = False,
         needed: Sequence[str] = (),
         clock: Clock | None = None,
+        others: Mapping[str, Sequence[str]] = MappingProxyType({}),
     ) -> None:
         self._where = where
         self._needed = frozenset(needed)
         self._roles = [role for role in roles if role.name in columns]
         self._columns = dict(columns)
-        self._rules = rules
+        self._rules, self._others = rules, others
         self._report = report
         self._typed = typed
         self._numbers = NumberReader(where, report, typed=typed, decimal_comma=decimal_comma)
@@ -171,10 +174,10 @@ class RowReader:
     ) -> DataError:
         value = (parsed.values if parsed.given is None else parsed.given)[at]
         if value is None:
-            has_options = self._rules.has_options
             return missing_value(
-                self._where, row, role.name, extent=extent, has_options=has_options
-            )
+                self._where, row, role.name, extent=extent,
+                has_options=self._rules.has_options, others=self._others.get(role.name, ()),
+            )  # fmt: skip
         named = role.name if column == role.name else f"{role.name} (column {column!r})"
         hint = ""
         if self._rules.has_options:

@@ -96,12 +96,40 @@ def remarks_on_alternatives(
     for role in roles:
         if role.kind != "id" or role.name not in columns or given.get(role.name) is not None:
             continue
-        if alike := [column for column in unused if plain_name(column) in role.known]:
+        if alike := _alternatives(unused, columns[role.name], role.known):
             remarks.append(
                 f"{quoted(alike)} could also be the {role.name}; {columns[role.name]!r} is used; "
                 f"name another column with {OPTIONS[role.name]}"
             )
     return remarks
+
+
+def alternatives(
+    unused: Sequence[str], columns: Mapping[str, str], roles: Sequence[Role]
+) -> dict[str, list[str]]:
+    """Return the unused columns that could be the user or the item, by role; also by rarer names.
+
+    Args:
+        unused: the columns without a role.
+        columns: the column of each role.
+        roles: the roles that were looked for.
+    """
+    return {
+        role.name: _alternatives(unused, columns[role.name], role.names)
+        for role in roles
+        if role.kind == "id" and role.name in columns
+    }
+
+
+def _alternatives(unused: Sequence[str], column: str, names: Sequence[str]) -> list[str]:
+    """Return the columns with one of these names, in the object of a column or in none."""
+    parent = column.rpartition(".")[0]
+    return [
+        c
+        for c in unused
+        if plain_name(c) in names
+        or (c.rpartition(".")[0] == parent and plain_name(c.rpartition(".")[2]) in names)
+    ]
 
 
 def id_overflow(role: str, value: object) -> SchemaError:
@@ -113,7 +141,13 @@ def id_overflow(role: str, value: object) -> SchemaError:
 
 
 def missing_value(
-    where: str, row: int, role: str, *, extent: str = "", has_options: bool = True
+    where: str,
+    row: int,
+    role: str,
+    *,
+    extent: str = "",
+    has_options: bool = True,
+    others: Sequence[str] = (),
 ) -> DataError:
     """Return the error for a missing value.
 
@@ -123,12 +157,14 @@ def missing_value(
         role: the role of the column.
         extent: how many rows have the same problem; see `extent_of`.
         has_options: whether the message names options of the command.
+        others: other columns that could have the role.
     """
     hint = ""
     if has_options:
         hint = f"; leave such rows out with {DROP}"
         if role in OPTIONS:
             hint += f", or name another column with {OPTIONS[role]}"
+            hint += f", such as {quoted(others[:3])}" if others else ""
             hint += "" if role in ("user", "item") else " ('' for none)"
     return DataError(f"{where}, row {row}: the {role} is missing{hint}{extent}")
 

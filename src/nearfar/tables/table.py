@@ -27,7 +27,7 @@ from nearfar.tables.reader import BATCH_ROWS, Numbers, OneTimeTable, TableReader
 from nearfar.tables.report import ReadReport
 from nearfar.tables.roles import OPTIONS, Role
 from nearfar.tables.rows import RowReader, TableRows
-from nearfar.tables.rules import RowRules, remarks_on_alternatives
+from nearfar.tables.rules import RowRules, alternatives, remarks_on_alternatives
 from nearfar.tables.sqlite import SQLiteTable, is_sqlite, table_names
 from nearfar.tables.streams import MAX_EXPANSION
 from nearfar.tables.text_table import TextTable
@@ -197,6 +197,7 @@ def read_rows(
         reader = RowReader(
             table.where, table_roles, columns, rules, report, typed=table.typed,
             decimal_comma=table.decimal_comma, needed=needed, clock=log_clock,
+            others=alternatives(report.unused_columns, columns, roles),
         )  # fmt: skip
         lists = None
         if not table.typed and "item" in columns and not rules.literal_ids:
