@@ -215,7 +215,7 @@ def test_a_row_is_left_out_for_one_reason_and_contradicts_only_if_it_counts(tmp_
     path.write_text(
         "customer_id,sku,order_status,amount\n"
         "1,a,completed,5\n2,a,completed,5\n1,b,completed,-5\n"
-        ",b,cancelled,5\n,b,partly returned,-5\n,,,\n2,b,cancelled,5\n"
+        ",b,cancelled,5\n,b,partly returned,-5\n,b,,\n2,b,cancelled,5\n"
     )
     read = nf.read_log(path, drop_bad_rows=True).read
     assert sum(read.left_out.values()) == read.n_rows - read.n_kept == 4

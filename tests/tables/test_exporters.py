@@ -258,3 +258,55 @@ def test_an_empty_user_column_names_the_others(tmp_path: Path) -> None:
     rows = [{"user": 1, "lines": [{"item_id": n, "product_id": 7}]} for n in range(3)]
     log = nf.read_log(written(tmp_path, "orders.json", lines(*rows)))
     assert "'lines.product_id' could also be the item" in report(log)
+
+
+def test_deleted_rows_of_change_capture_are_reported_and_can_be_left_out(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.csv", "Op,user_id,item_id\nI,1,10\nI,2,11\nD,1,10\nd,2,11\n")
+    log = nf.read_log(path)
+    assert log.n_events == 4
+    assert log.read is not None
+    assert list(log.read.contradictions.values()) == [1, 1]
+    assert "although 'Op' is 'D' (--kind-column Op leaves them out" in report(log)
+    assert pairs(nf.read_log(path, kind="Op")) == [("1", "10"), ("2", "11")]
+    downloads = written(tmp_path, "b.csv", "code,user_id,item_id\nI,1,10\nD,1,11\n")
+    assert nf.read_log(downloads, kind="code").n_events == 2
+
+
+@pytest.mark.parametrize(
+    "column", ["active", "is_valid", "success", "completed", "watched", "is_read"]
+)
+def test_rows_that_did_not_come_about_are_reported(column: str, tmp_path: Path) -> None:
+    path = written(tmp_path, "a.csv", f"user,item,{column}\n1,10,true\n2,11,false\n")
+    log = nf.read_log(path)
+    assert log.n_events == 2
+    assert f"although {column!r} says no (--outcome-column {column} leaves them out" in report(log)
+    assert pairs(nf.read_log(path, outcome=column)) == [("1", "10")]
+    path = written(tmp_path, "b.csv", f"user,item,{column}\n1,10,3\n2,11,0\n")
+    assert "although" not in report(nf.read_log(path))
+
+
+def test_a_column_of_one_value_is_not_silently_the_item(tmp_path: Path) -> None:
+    rows = "".join(f"shop,{user},{user * 7}\n" for user in range(40))
+    log = nf.read_log(written(tmp_path, "a.csv", "app_id,user_id,sku_label\n" + rows))
+    assert "all 40 events are of one item; check that 'app_id' is the item" in report(log)
+    staff = "".join(f"{n % 2},{n % 60}\n" for n in range(120))
+    log = nf.read_log(written(tmp_path, "b.csv", "user_id,item_id\n" + staff))
+    assert "all 120 events are of 2 users; check that 'user_id' is the user" in report(log)
+    few = "".join(f"{n % 6},{n % 5}\n" for n in range(30))
+    assert "check that" not in report(nf.read_log(written(tmp_path, "c.csv", "user,item\n" + few)))
+
+
+def test_ratings_behind_the_items_are_remarked_on(tmp_path: Path) -> None:
+    log = nf.read_log(written(tmp_path, "a.csv", "user,items\n1,m1:5 m2:4\n2,m1:4 m3:5\n"))
+    assert "all 4 item ids end with a number after a colon, such as 'm1:5', and only 3" in report(
+        log
+    )
+    uris = "user,item\n1,spotify:track:1\n2,spotify:track:2\n3,spotify:track:3\n"
+    assert "after a colon" not in report(nf.read_log(written(tmp_path, "b.csv", uris)))
+
+
+@pytest.mark.parametrize("word", ["?", ".", "not_logged_in", "(direct)", "missing"])
+def test_signs_for_an_unknown_user_are_remarked_on(word: str, tmp_path: Path) -> None:
+    rows = f"a,1\n{word},1\nb,2\nc,1\n"
+    log = nf.read_log(written(tmp_path, "a.csv", "user,item\n" + rows))
+    assert f"user {word!r} has 1 events and may stand for all users without" in report(log)

@@ -7,7 +7,7 @@ import re
 import polars as pl
 
 from nearfar.core import identity
-from nearfar.data.event_words import AMBIGUOUS_KINDS, NEVER, NO, NO_EVENT_KINDS, YES
+from nearfar.data.event_words import AMBIGUOUS_KINDS, NEVER, NO, YES, no_event_kinds
 from nearfar.tables.contradiction_columns import (
     CONTRADICTION_PREFIX,
     NO_UNDO,
@@ -124,7 +124,8 @@ def _no_event_kinds(name: str, values: pl.Series) -> dict[str, int]:
     counts = values.value_counts().sort("count", values.name, descending=[True, False])
     if counts.height > MOST_WORDS:
         return {}
-    no_events = [(v, n) for v, n in counts.iter_rows() if plain_name(v) in NO_EVENT_KINDS]
+    words = no_event_kinds(name)
+    no_events = [(v, n) for v, n in counts.iter_rows() if plain_name(v) in words]
     hint = _option_hint("kind", name)
     messages = {f"{name!r} is {v!r} ({hint})": n for v, n in no_events[:MOST_VALUES]}
     may_have_phrases = counts.height <= MOST_PHRASES
@@ -132,7 +133,7 @@ def _no_event_kinds(name: str, values: pl.Series) -> dict[str, int]:
         f"{name!r} is {v!r} ({REMOVE_ROWS})": n
         for v, n in counts.iter_rows()
         if plain_name(v) in AMBIGUOUS_KINDS
-        or (may_have_phrases and plain_name(v) not in NO_EVENT_KINDS and _is_odd(v, UNDO_STEMS))
+        or (may_have_phrases and plain_name(v) not in words and _is_odd(v, UNDO_STEMS))
     }
     if n_others := sum(n for _, n in no_events[MOST_VALUES:]):
         messages[f"{name!r} has other such words ({hint})"] = n_others

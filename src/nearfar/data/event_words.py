@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from nearfar.tables.names import words
+from nearfar.tables.contradiction_columns import OPERATIONS
+from nearfar.tables.names import plain_name, words
 
 NO_EVENT_WORDS = frozenset(
     words(
@@ -31,6 +32,8 @@ NO_EVENT_KINDS = NO_EVENT_WORDS | frozenset(
     )
 )
 """`NO_EVENT_WORDS` and words that mean the same in a column of kinds only ("sell", "down")."""
+DELETIONS = frozenset(words("d del updatebefore updatepreimage"))
+"""Words for a deleted or replaced row in a column of change capture."""
 AMBIGUOUS_KINDS = frozenset(words("sold dropped expired"))
 """Kinds that are no interactions in some logs and interactions in others: rows are kept."""
 YES = frozenset((
@@ -48,3 +51,8 @@ NEVER = (
     r"9999-12-31)(?:[\st].*)?)$"
 )
 """Matches zeros, and the dates that databases and spreadsheets write for no date."""
+
+
+def no_event_kinds(column: str) -> frozenset[str]:
+    """Return the kinds that are no interactions in a column of kinds only."""
+    return NO_EVENT_KINDS | DELETIONS if plain_name(column) in OPERATIONS else NO_EVENT_KINDS

@@ -14,12 +14,15 @@ PLACEHOLDERS = {
     "user": (
         "guest", "anonymous", "anon", "anonym", "unknown", "unregistered", "nobody", "visitor",
         "default", "test", "user", "deleted", "[deleted]", "deleted user", "deleted_user",
+        "not logged in", "not_logged_in", "no_user", "unidentified", "missing", "empty", "?", ".",
+        "(direct)", "(leer)", "(vide)", "(vacío)", "(en blanco)",
         "erased", "removed", "redacted", "[redacted]", "anonymized", "anonymised", "gdpr", "gast",
         "invitado", "00000000-0000-0000-0000-000000000000",
     ),
     "item": (
         "unknown", "undefined", "default", "other", "others", "test", "misc", "deleted",
-        "not found", "no title", "untitled", "00000000-0000-0000-0000-000000000000",
+        "missing", "empty", "?", ".", "not found", "no title", "untitled",
+        "00000000-0000-0000-0000-000000000000",
     ),
 }  # fmt: skip
 """Ids, in lower case, that programs write for users without an account or for unknown items."""
@@ -66,6 +69,7 @@ def remarks_on_ids(role: str, ids: pl.Series) -> list[str]:
         _joined(ids) if role == "item" else "",
         _blank_lists(ids) if role == "item" else "",
         _with_labels(ids) if role == "item" else "",
+        _with_numbers(ids) if role == "item" else "",
     ]
     return [remark for remark in remarks if remark]
 
@@ -264,4 +268,21 @@ def _with_labels(ids: pl.Series) -> str:
     return (
         f"all item ids end with -0 or -1, such as {ids[0]!r}; if that says whether a shown item "
         f"was clicked, remove the rows of the {n_no:,} ids with -0, and the ending of the others"
+    )
+
+
+def _with_numbers(ids: pl.Series) -> str:
+    """Return a remark on ids that end with a rating or a count, as "m9:5"; "" for none."""
+    if ":" not in str(ids[0]):
+        return ""
+    parts = ids.str.extract_groups(r"^(?<item>.+):(?<number>\d+(?:\.\d+)?)$").struct.unnest()
+    if parts["item"].null_count():
+        return ""
+    n_items, n_numbers = parts["item"].n_unique(), parts["number"].n_unique()
+    if not n_numbers < n_items < len(ids):
+        return ""
+    return (
+        f"all {len(ids):,} item ids end with a number after a colon, such as {ids[0]!r}, and only "
+        f"{n_items:,} differ before it; if the number is a rating or a count, write it to its own "
+        "column"
     )

@@ -15,7 +15,7 @@ from nearfar.data.contradictions import (
     count_negative_outcomes,
     count_odd_kinds,
 )
-from nearfar.data.event_words import NEVER, NO, NO_EVENT_KINDS, NO_EVENT_WORDS, YES
+from nearfar.data.event_words import NEVER, NO, NO_EVENT_WORDS, YES, no_event_kinds
 from nearfar.data.weighting import KindReader
 from nearfar.tables.columns import Columns
 from nearfar.tables.contradiction_columns import CONTRADICTION_PREFIX
@@ -164,9 +164,10 @@ class PlainEvents:
                 n_by_kind[kind] = n_by_kind.get(kind, 0) + n
         if len(n_by_kind) > MAX_KINDS and role == "kind" and self._named.kind:
             self._ignore(role, f"more than {MAX_KINDS} different values")
-        words = NO_EVENT_KINDS if role == "kind" and self._named.kind else NO_EVENT_WORDS
-        no_events = [kind for kind in counts.to_series(0) if plain_name(kind) in words]
         column = self._report.columns.get(role, role)
+        is_named = role == "kind" and self._named.kind
+        words = no_event_kinds(column) if is_named else NO_EVENT_WORDS
+        no_events = [kind for kind in counts.to_series(0) if plain_name(kind) in words]
         self._undone_words |= dict.fromkeys(no_events)
         for kind in no_events:
             self._left_out[kind] = None

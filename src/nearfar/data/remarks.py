@@ -15,7 +15,7 @@ from nearfar.data.id_remarks import remark_on_shared, remark_on_totals, remarks_
 from nearfar.tables.names import words
 from nearfar.tables.roles import HISTORY_ROLES
 
-FEW = 20
+FEW, FEWEST = 20, 5
 A_DAY = 86_400
 EARLY = datetime(1995, 1, 1, tzinfo=UTC)
 """No log of the web is older."""
@@ -51,6 +51,8 @@ def remarks_on(log: Log, filters: Filters) -> list[str]:
         *remarks_on_ids("item", log.item_ids.ids),
         _single_events("user", log),
         _single_events("item", log),
+        _few_ids("user", log.n_users, log.n_items, log),
+        _few_ids("item", log.n_items, log.n_users, log),
         _low_ratings(log, filters),
         _early_times(log),
         _future_times(log),
@@ -89,6 +91,16 @@ def _single_events(role: str, log: Log) -> str:
         f"every {role} has only one event; check that {column!r} is the {role} and not a number "
         "of events or orders"
     )
+
+
+def _few_ids(role: str, n_ids: int, n_others: int, log: Log) -> str:
+    """Return a remark on a column that may be a shop or a program instead of the user or item."""
+    is_few = n_ids == 1 or (n_ids <= FEWEST and n_others >= FEW * n_ids)
+    if not is_few or log.n_events < FEW or log.read is None:
+        return ""
+    column = log.read.columns.get(role, role)
+    ids = f"one {role}" if n_ids == 1 else f"{n_ids} {role}s"
+    return f"all {log.n_events:,} events are of {ids}; check that {column!r} is the {role}"
 
 
 def _low_ratings(log: Log, filters: Filters) -> str:

@@ -24,7 +24,14 @@ KIND_ENDINGS = (
     "vote", "sentiment", "operation", "result", "disposition", "behavior", "behaviour",
     "side", "direction",
 )  # fmt: skip
-PRAISE = re.compile("recommend|upvote|votedup|thumbsup|favou?rite|positive|approved|accepted")
+PRAISE = re.compile(
+    "recommend|upvote|votedup|thumbsup|favou?rite|positive|approved|accepted|"
+    "^(?:is|was|has)?(?:valid|success|successful|succeeded|completed|active|watched|read|attended)$"
+)
+OPERATIONS = frozenset(
+    words("op cdcop dmlop operation operationtype cdcoperation changetype hoodieoperation rowkind")
+)
+"""Columns of change capture, which say that a row was inserted, updated or deleted."""
 AMOUNTS = re.compile(
     "amount|price|total|revenue|sales|value|umsatz|betrag|preis|importe|precio|"
     "montant|prix|importo|prezzo|valor"
@@ -35,7 +42,7 @@ WEIGHTS = frozenset((*SYNONYMS["weight"], *(n for group in RARER["weight"] for n
 NOT_REAL = frozenset(
     words(
         "istest test isbot bot isrobot iscrawler isinternal internal isstaff isemployee isfraud "
-        "isfraudulent isspam isfake isduplicate"
+        "isfraudulent isspam isfake isduplicate isimpression testorder istestorder"
     )
 )
 """Columns that mark rows of nobody who chose anything."""
@@ -54,7 +61,12 @@ def contradiction_type(name: str) -> str:
         return "undone"
     if UNDO_STEMS.search(plain):
         return "" if NO_UNDO.search(plain) else "undone"
-    if plain in KIND_ROLE.names or plain in KINDS or plain.endswith(KIND_ENDINGS):
+    if (
+        plain in OPERATIONS
+        or plain in KIND_ROLE.names
+        or plain in KINDS
+        or plain.endswith(KIND_ENDINGS)
+    ):
         return "" if plain in ITEM_ATTRIBUTES else "kind"
     if PRAISE.search(plain):
         return "praise"
