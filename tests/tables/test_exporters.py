@@ -310,3 +310,41 @@ def test_signs_for_an_unknown_user_are_remarked_on(word: str, tmp_path: Path) ->
     rows = f"a,1\n{word},1\nb,2\nc,1\n"
     log = nf.read_log(written(tmp_path, "a.csv", "user,item\n" + rows))
     assert f"user {word!r} has 1 events and may stand for all users without" in report(log)
+
+
+@pytest.mark.parametrize(
+    ("columns", "row", "expected"),
+    [
+        ("year,month,day", "2024,5,1", 1714521600),
+        ("Year,Month,Day,Hour", "2024,05,01,9", 1714521600 + 9 * 3600),
+        # Another time is better, and these are no days.
+        ("year,month,day,ts", "2024,5,1,1714550400", 1714550400),
+        ("year,month,day", "2024,May,1", None),
+        ("year,month", "2024,5", None),
+    ],
+)
+def test_years_months_and_days_in_columns_are_a_time(columns, row, expected, tmp_path) -> None:
+    path = written(tmp_path, "a.csv", f"user,item,{columns}\n1,10,{row}\n2,11,{row}\n")
+    log = nf.read_log(path)
+    times = log.events["timestamp"].to_list() if log.has("timestamp") else [None] * 2
+    assert times == [expected] * 2
+    if expected is None or "ts" in columns:
+        return
+    assert log.read is not None
+    assert log.read.columns["timestamp"] == columns.replace(",", " + ")
+    assert not log.read.unused_columns
+    assert not nf.read_log(path, timestamp="").has("timestamp")
+
+
+def test_days_of_folders_are_times_of_a_log(tmp_path: Path) -> None:
+    for day in ("01", "02"):
+        folder = tmp_path / "log" / "year=2024" / "month=05" / f"day={day}"
+        folder.mkdir(parents=True)
+        written(folder, "part.csv", f"user,item\n{day},1\n")
+    log = nf.read_log(tmp_path / "log")
+    assert log.events["timestamp"].to_list() == [1714521600, 1714521600 + 86400]
+
+
+def test_julian_days_are_said_to_count_steps(tmp_path: Path) -> None:
+    log = nf.read_log(written(tmp_path, "a.csv", "user,item,ts\n1,10,2460432.5\n2,11,2460433.5\n"))
+    assert "the times look like Julian days, but are read as numbers that count" in report(log)

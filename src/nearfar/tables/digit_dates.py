@@ -13,6 +13,9 @@ FIRST = calendar.timegm((FIRST_YEAR, 1, 1, 0, 0, 0))
 LAST = calendar.timegm((LAST_YEAR + 1, 1, 1, 0, 0, 0)) - 1
 """The first and the last plausible second."""
 
+JULIAN_1970 = 2_440_587
+"""The Julian day before 1970, in which SQLite and astronomers count."""
+
 DIGIT_FORMS = {
     "day": "%Y%m%d",
     "hour": "%Y%m%d%H",
@@ -55,6 +58,7 @@ def digits_of_dates(whole: pl.Series) -> str:
         "YYMMDD": whole.is_between(10**4, 10**6) & month.is_between(1, 12) & rest.is_between(1, 31),
         "YYYYDDD": (whole // 1000).is_between(FIRST_YEAR, LAST_YEAR)
         & (whole % 1000).is_between(1, 366),
+        "Julian days": whole.is_between(JULIAN_1970, JULIAN_1970 + 130 * 366),
     }
     return next((form for form, fits in forms.items() if fits.sum() * 10 > len(whole) * 9), "")
 

@@ -169,7 +169,8 @@ def read_rows(
     for table in tables:
         columns = columns_by_role(table, roles, given)
         one_time = isinstance(table, OneTimeTable)
-        if given.get("timestamp") is None and "timestamp" in columns and not one_time:
+        has_times = any(role.name == "timestamp" for role in roles)
+        if given.get("timestamp") is None and has_times and not one_time:
             table, columns, remark = with_joined_times(table, columns)
             report.remarks += [remark] if remark else []
         if not one_time:
