@@ -348,3 +348,23 @@ def test_days_of_folders_are_times_of_a_log(tmp_path: Path) -> None:
 def test_julian_days_are_said_to_count_steps(tmp_path: Path) -> None:
     log = nf.read_log(written(tmp_path, "a.csv", "user,item,ts\n1,10,2460432.5\n2,11,2460433.5\n"))
     assert "the times look like Julian days, but are read as numbers that count" in report(log)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        "hashed_user_id hashed_item_id",
+        "user_uuid item_uuid",
+        "customer_sk product_sk",
+        "Номер|клиента Код|товара",
+        "Nr|klienta Kod|produktu",
+        "student_id course_id",
+        "user_id restaurant_id",
+        "Buyer|Email Product|SKU",
+    ],
+)
+def test_ids_are_recognised_by_other_words(columns: str) -> None:
+    user, item = columns.replace("|", "\t").split(" ")
+    names = [user.replace("\t", " "), item.replace("\t", " ")]
+    resolved = resolve([*names, "nr_items", "nr of users"], "log.csv", EVENT_ROLES)
+    assert [resolved["user"], resolved["item"]] == names

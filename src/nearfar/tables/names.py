@@ -25,9 +25,14 @@ def words(text: str) -> tuple[str, ...]:
 
 
 BEFORE = frozenset(
-    words("id code cod codigo codice kod ref reference referencia numero identifiant identificador")
+    words(
+        "id code cod codigo codice kod ref reference referencia numero identifiant identificador "
+        "nr nbr номер код hashed"
+    )
 )
-AFTER = BEFORE | frozenset(words("no nr num number key"))
+AFTER = BEFORE | frozenset(words("no num number key sk pk hash uuid guid"))
+COUNTS_OR_NUMBERS = frozenset(words("numero nr nbr"))
+"""Words for a number that mean a count before a plural."""
 """Words for an id before or after the entity. "num" before it is a count: "num items"."""
 OLD_STATES = frozenset(words("before old previous prior oldvalue oldvalues oldimage"))
 """Keys of what a changed row was before."""
@@ -53,7 +58,8 @@ def stem(name: str, *, ids: bool = True) -> str:
     stems = [part for part in parts if part not in FILLERS]
     if ids and stems and stems[0] in BEFORE:
         # "Nº de productos" is a count.
-        stems = [] if stems[0] == "numero" and stems[-1].endswith("s") else stems[1:]
+        is_count = stems[0] in COUNTS_OR_NUMBERS and stems[-1].endswith("s")
+        stems = [] if is_count else stems[1:]
     elif ids and stems and stems[-1] in AFTER:
         stems = stems[:-1]
     return "".join(stems) if len(stems) < len(parts) else ""
@@ -172,28 +178,43 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         *_numbered(
             "用户 使用者 会员 會員 客户 顾客 买家 ユーザー ユーザ 顧客 会員 사용자 고객 회원 유저"
         ),
-        *words("пользователь idпользователя кодпользователя клиент idклиента клиентid кодклиента"),
-        *words("покупатель idпокупателя المستخدم معرفالمستخدم رقمالمستخدم العميل معرفالعميل"),
+        *words(
+            "пользователь пользователя idпользователя кодпользователя "
+            "клиент клиента idклиента клиентid кодклиента"
+        ),
+        *words(
+            "покупатель покупателя idпокупателя المستخدم معرفالمستخدم رقمالمستخدم العميل معرفالعميل"
+        ),
         *words("رقمالعميل kullanici kullaniciid kullanicino musteri musteriid musterino"),
-        *words("musterikodu uzytkownik iduzytkownika klient idklienta numerklienta kodklienta"),
+        *words(
+            "musterikodu uzytkownik iduzytkownika klient klienta idklienta numerklienta kodklienta"
+        ),
         *words("kund kundid kundnummer kundenummer anvandare anvandarid bruker brukerid bruger"),
         *words("zakaznik idzakaznika uzivatel asiakas asiakasnumero kayttaja felhasznalo vasarlo"),
         *words("πελάτης χρήστης khachhang nguoidung pengguna pelanggan"),
     ),
     "item": (
         *_numbered("商品 产品 產品 物品 电影 歌曲 アイテム 製品 作品 상품 제품 아이템"),
-        *words("товар idтовара кодтовара артикул продукт номенклатура المنتج معرفالمنتج رقمالمنتج"),
-        *words("السلعة الصنف urun urunid urunkodu urunno towar idproduktu idtowaru kodproduktu"),
+        *words(
+            "товар товара idтовара кодтовара артикул "
+            "продукт номенклатура المنتج معرفالمنتج رقمالمنتج"
+        ),
+        *words(
+            "السلعة الصنف urun urunid urunkodu urunno "
+            "towar towaru produktu idproduktu idtowaru kodproduktu"
+        ),
         *words("vara varenummer zbozi tuote tuotenumero termek προϊόν sanpham produk barang"),
     ),
     "rating": words("评分 評分 評価 평점 оценка рейтинг التقييم puan ocena betyg"),
     "timestamp": words(
         "时间 時間 时间戳 日期 日時 日付 下单时间 购买时间 購入日 購入日時 注文日 "
-        "날짜 시간 일시 дата время "
+        "날짜 시간 일시 주문일시 구매일시 orderdatum tilauspaiva дата время "
         "датаивремя датазаказа датапокупки التاريخ الوقت تاريخالطلب tarih siparistarihi zaman "
         "datazamowienia datazakupu czas dato tidpunkt paivamaara ημερομηνία tanggal"
     ),
-    "weight": words("数量 數量 次数 수량 количество الكمية adet miktar ilosc antal"),
+    "weight": words(
+        "数量 數量 次数 购买数量 수량 количество колво maara الكمية adet miktar ilosc antal"
+    ),
 }
 KINDS = words(
     "ereignis ereignistyp ereignisart aktion vorgang vorgangsart vorgangstyp bewegungsart "
@@ -216,7 +237,8 @@ TOOLS: dict[str, tuple[tuple[str, ...], ...]] = {
     "user": (
         words("customeruserid customeruniqueid userpseudoid domainuserid distinctid steamid"),
         words("fullvisitorid idvisitor profilename"),
-        words("email emailaddress customeremail useremail billingemail emailbilling"),
+        words("student studentid learner learnerid player playerid reader readerid"),
+        words("email emailaddress customeremail useremail buyeremail billingemail emailbilling"),
         words("anonymousid deviceid cookieid amplitudeid networkuserid"),
         words("sessionid session visitid idvisit"),
     ),
@@ -224,6 +246,10 @@ TOOLS: dict[str, tuple[tuple[str, ...], ...]] = {
         words("lineitemsku variantid appid spotifytrackuri trackuri"),
         words(
             "itemids productids movieids products movies songs tracks books articles basket skus"
+        ),
+        words(
+            "courseid paperid jobid hotelid restaurantid podcastid episodeid listingid offerid "
+            "albumid placeid"
         ),
         words("lineitemname productname itemname producttitle movietitle trackname songname title"),
     ),

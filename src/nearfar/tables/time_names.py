@@ -13,7 +13,8 @@ EVENTS = frozenset(
         "activity click clicked view viewed play played watched listened rate rated rating review "
         "reviewed visit visited bought sale sold invoice checkout checkin rented rental borrowed "
         "loan download downloaded streamed like liked saved swiped bid booking booked scrobble "
-        "occurred happened"
+        "read enrolled starred applied attended shared voted commented bookmarked favorited "
+        "followed answered solved finished completed trade traded occurred happened"
     )
 )
 ENTRIES = frozenset(words("created creation create inserted insert recorded logged"))
