@@ -12,6 +12,7 @@ from nearfar.core.errors import DataError, NearfarError
 from nearfar.tables.columns import resolve
 from nearfar.tables.dialect import TextOptions
 from nearfar.tables.roles import EVENT_ROLES
+from nearfar.tables.rules import RowRules
 from nearfar.tables.table import ReadOptions
 
 
@@ -368,3 +369,23 @@ def test_ids_are_recognised_by_other_words(columns: str) -> None:
     names = [user.replace("\t", " "), item.replace("\t", " ")]
     resolved = resolve([*names, "nr_items", "nr of users"], "log.csv", EVENT_ROLES)
     assert [resolved["user"], resolved["item"]] == names
+
+
+def test_numbers_under_a_plural_name_may_be_counts(tmp_path: Path) -> None:
+    rows = "".join(f"{user},{user % 3 + 1},9.5\n" for user in range(30))
+    log = nf.read_log(written(tmp_path, "a.csv", "user_id,items,total\n" + rows))
+    assert "'items' holds numbers from 1 to 3; check that they are ids of items" in report(log)
+    lists = "".join(f'{user},"[1, 2, 3]"\n' for user in range(30))
+    log = nf.read_log(written(tmp_path, "b.csv", "user_id,items\n" + lists))
+    assert "check that they are ids" not in report(log)
+    singular = nf.read_log(written(tmp_path, "c.csv", "user_id,item,total\n" + rows))
+    assert "check that they are ids" not in report(singular)
+
+
+def test_days_of_digits_with_the_year_last_are_no_steps(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.csv", "user,item,date\n1,10,02052024\n2,11,31122023\n")
+    with pytest.raises(DataError, match="times such as 2052024 look like DDMMYYYY or MMDDYYYY"):
+        nf.read_log(path)
+    options = ReadOptions(rules=RowRules(time_format="%d%m%Y"))
+    log = nf.read_log(path, options=options)
+    assert log.events["timestamp"].to_list() == [1714608000, 1703980800]

@@ -12,10 +12,11 @@ from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.events import Log
 from nearfar.data.filters import Filters, remark_on_robots
 from nearfar.data.id_remarks import remark_on_shared, remark_on_totals, remarks_on_ids
-from nearfar.tables.names import words
+from nearfar.tables.names import plain_name, words
 from nearfar.tables.roles import HISTORY_ROLES
 
 FEW, FEWEST = 20, 5
+HIGHEST_COUNT = 200
 A_DAY = 86_400
 EARLY = datetime(1995, 1, 1, tzinfo=UTC)
 """No log of the web is older."""
@@ -53,6 +54,8 @@ def remarks_on(log: Log, filters: Filters) -> list[str]:
         _single_events("item", log),
         _few_ids("user", log.n_users, log.n_items, log),
         _few_ids("item", log.n_items, log.n_users, log),
+        _counts("user", log.user_ids, log),
+        _counts("item", log.item_ids, log),
         _low_ratings(log, filters),
         _early_times(log),
         _future_times(log),
@@ -101,6 +104,22 @@ def _few_ids(role: str, n_ids: int, n_others: int, log: Log) -> str:
     column = log.read.columns.get(role, role)
     ids = f"one {role}" if n_ids == 1 else f"{n_ids} {role}s"
     return f"all {log.n_events:,} events are of {ids}; check that {column!r} is the {role}"
+
+
+def _counts(role: str, ids: Vocabulary, log: Log) -> str:
+    """Return a remark on a column with a plural name that may hold numbers of users or items."""
+    column = "" if log.read is None else log.read.columns.get(role, "")
+    is_plural = plain_name(column.rpartition(".")[2]).endswith("s")
+    if not is_plural or not ids.is_integer or log.n_events < FEW or log.read is None:
+        return ""
+    low, high = (int(x) for x in (ids.ids.min(), ids.ids.max()))  # pyright: ignore[reportArgumentType]
+    holds_lists = any(column in line and " hold" in line for line in log.read.remarks)
+    if holds_lists or low < 0 or high > HIGHEST_COUNT or log.n_events < 3 * len(ids):
+        return ""
+    return (
+        f"{column!r} holds numbers from {low} to {high}; check that they are ids of {role}s and "
+        f"not how many {role}s there are"
+    )
 
 
 def _low_ratings(log: Log, filters: Filters) -> str:

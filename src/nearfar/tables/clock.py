@@ -10,6 +10,7 @@ import polars as pl
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.core.identity import shortened
 from nearfar.tables.digit_dates import (
+    DAY_OR_MONTH_FIRST,
     DIGIT_FORMS,
     FIRST,
     LAST,
@@ -231,6 +232,11 @@ class Clock:
         self.counts_steps = self._unit == "s" and n_small * 2 > len(whole)
         if self.counts_steps:
             self._dates_in_steps = digits_of_dates(whole)
+            if self._dates_in_steps == DAY_OR_MONTH_FIRST:
+                raise DataError(
+                    f"{self.where}: times such as {whole[0]} look like {DAY_OR_MONTH_FIRST}; set "
+                    "their format with --time-format '%d%m%Y' or '%m%d%Y'"
+                )
 
     def _unit_of(self, whole: pl.Series) -> str:
         """Return the unit of numbers; a new table may have another one than those before."""

@@ -16,6 +16,9 @@ LAST = calendar.timegm((LAST_YEAR + 1, 1, 1, 0, 0, 0)) - 1
 JULIAN_1970 = 2_440_587
 """The Julian day before 1970, in which SQLite and astronomers count."""
 
+DAY_OR_MONTH_FIRST = "DDMMYYYY or MMDDYYYY"
+"""Dates whose numbers are not in the order of time."""
+
 DIGIT_FORMS = {
     "day": "%Y%m%d",
     "hour": "%Y%m%d%H",
@@ -58,6 +61,11 @@ def digits_of_dates(whole: pl.Series) -> str:
         "YYMMDD": whole.is_between(10**4, 10**6) & month.is_between(1, 12) & rest.is_between(1, 31),
         "YYYYDDD": (whole // 1000).is_between(FIRST_YEAR, LAST_YEAR)
         & (whole % 1000).is_between(1, 366),
+        DAY_OR_MONTH_FIRST: (whole % 10**4).is_between(FIRST_YEAR, LAST_YEAR)
+        & (
+            ((whole // 10**6).is_between(1, 31) & (whole // 10**4 % 100).is_between(1, 12))
+            | ((whole // 10**6).is_between(1, 12) & (whole // 10**4 % 100).is_between(1, 31))
+        ),
         "Julian days": whole.is_between(JULIAN_1970, JULIAN_1970 + 130 * 366),
     }
     return next((form for form, fits in forms.items() if fits.sum() * 10 > len(whole) * 9), "")
