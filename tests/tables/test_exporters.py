@@ -389,3 +389,27 @@ def test_days_of_digits_with_the_year_last_are_no_steps(tmp_path: Path) -> None:
     options = ReadOptions(rules=RowRules(time_format="%d%m%Y"))
     log = nf.read_log(path, options=options)
     assert log.events["timestamp"].to_list() == [1714608000, 1703980800]
+
+
+def test_lists_and_tables_of_databases(tmp_path: Path) -> None:
+    hive = "user\x01item\n1\x0110\x0211\n2\x0110\n"
+    log = nf.read_log(written(tmp_path, "000000_0", hive))
+    assert pairs(log) == [("1", "10"), ("1", "11"), ("2", "10")]
+    assert r"'item' holds lists separated by '\x02': 2 rows are read as 3 events" in report(log)
+    rule = "   USER_ID    ITEM_ID\n---------- ----------\n"
+    printed = f"\n{rule}         1         10\n\n{rule}         2         11\n\n2 rows selected.\n"
+    assert pairs(nf.read_log(written(tmp_path, "sqlplus.txt", printed))) == [
+        ("1", "10"),
+        ("2", "11"),
+    ]
+    types = "user\titem\nUInt64\tString\n1\tm1\n2\tm2\n"
+    log = nf.read_log(written(tmp_path, "clickhouse.tsv", types))
+    assert "1 rows such as that of user 'UInt64' and item 'String' may be lines of a header" in (
+        report(log)
+    )
+
+
+def test_columns_of_items_are_named_in_the_error(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.csv", "user,item_1,item_2,item_3\n1,a,b,c\n")
+    with pytest.raises(DataError, match="write one row per user and item first"):
+        nf.read_log(path)

@@ -23,7 +23,8 @@ EARLY = datetime(1995, 1, 1, tzinfo=UTC)
 HEADER_WORDS = frozenset(
     (
         *words("id code key number no nr name text string str varchar char object int integer"),
-        *words("bigint int64 int32 long uuid"),
+        *words("bigint int64 int32 int16 int8 uint64 uint32 uint16 uint8 long uuid bool boolean"),
+        *words("float float64 float32 double number decimal"),
         *(name for role in HISTORY_ROLES for name in role.names),
     )
 )

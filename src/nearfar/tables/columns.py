@@ -13,8 +13,8 @@ from nearfar.tables.names import COUNTING, OLD_STATES, ROW_TIME, plain_name, ste
 from nearfar.tables.roles import EVENT_ROLES, IMPLIED, OPTIONS, Role
 from nearfar.tables.time_names import ENTRIES, EVENTS, times_of, without_note
 
-WIDE = 30
-"""Tables with more columns may be matrices of users x items."""
+WIDE, FEW_NUMBERED = 30, 3
+"""Tables with more columns, or so many numbered ones, may be matrices of users x items."""
 
 
 class AmbiguousColumnError(SchemaError):
@@ -146,9 +146,15 @@ def resolve(
             + "; if another sign separates its cells, set it with --separator"
             * (of_text and len(present) == 1)
             + "; if each column is an item, write one row per user and item first (pandas: melt)"
-            * (len(present) > WIDE)
+            * (len(present) > WIDE or _n_numbered(present) >= FEW_NUMBERED)
         )
     return {role.name: result[role.name] for role in roles if role.name in result}
+
+
+def _n_numbered(columns: Sequence[str]) -> int:
+    """Return the number of columns such as "9001", or "item_1", "item_2" and "item_3"."""
+    names = (re.fullmatch(r"(.*?)[ _.-]?\d+", column.strip()) for column in columns)
+    return max(Counter(name[1].lower() for name in names if name).values(), default=0)
 
 
 def ambiguous(columns: Sequence[str], role: Role, where: str) -> AmbiguousColumnError:

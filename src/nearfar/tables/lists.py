@@ -9,6 +9,8 @@ from nearfar.core.errors import DataError
 from nearfar.tables.names import plain_name, words
 from nearfar.tables.rules import LITERAL
 
+HIVE = "\x02"
+"""The separator of Hive's lists (Ctrl-B), which no id has."""
 SEPARATORS = ("|", ";", ",", " ")
 BRACKETS = {"[": "]", "(": ")", "{": "}"}
 """Brackets of JSON arrays, Python lists, tuples and sets, and PostgreSQL arrays."""
@@ -92,6 +94,9 @@ class ListCells:
         self._decided = True
         trimmed = cells.str.strip_chars()
         plural = plain_name(self._column) in PLURALS
+        if trimmed.str.contains(HIVE, literal=True).any():
+            self._separator = HIVE
+            return
         for opening, closing in BRACKETS.items():
             if not (trimmed.str.starts_with(opening) & trimmed.str.ends_with(closing)).all():
                 continue

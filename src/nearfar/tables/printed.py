@@ -17,7 +17,7 @@ BARS = re.compile("[|│┆║]")
 RULE = re.compile(r"[\s|+:=,;─┌┬┐├┼┤└┴┘╞═╪╡╒╤╕╘╧╛-]+")
 DASHES = re.compile("[-─═=]+")
 BORDER = re.compile("[+─┌┬┐├┼┤└┴┘╞═╪╡╒╤╕╘╧╛-]*[+┬┼┴╪╤╧┘└╘╛][+─┌┬┐├┼┤└┴┘╞═╪╡╒╤╕╘╧╛-]*")
-FOOTER = re.compile(r"\(?\d[\d,.]* rows?(?: affected\)| in set.*|\))|shape: \(.*\)")
+FOOTER = re.compile(r"\(?\d[\d,.]* rows?(?: affected\)| in set.*| selected\.|\))|shape: \(.*\)")
 """The number of rows, above or below them."""
 CUT_SHORT = re.compile(r"(?:…|\.\.\.)")
 FIRST_LINES = 8
