@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 import nearfar as nf
+from nearfar.core.errors import DataError
 from nearfar.tables.clock import Clock
 
 
@@ -102,3 +103,21 @@ def test_dates_as_other_programs_write_them(time: str, expected: tuple[int, ...]
 
 def test_a_zone_without_an_offset_is_not_dropped() -> None:
     assert Clock("log.csv").read(pl.Series(["2024-05-01T09:30:05[Europe/Berlin]"])).bad.all()
+
+
+def test_long_and_short_years_of_a_column_are_in_one_order() -> None:
+    parsed = Clock("log.csv").read(pl.Series(["05/13/24", "05/01/2024"]))
+    assert parsed.values.to_list() == [seconds(2024, 5, 13), seconds(2024, 5, 1)]
+    with pytest.raises(DataError, match="some day first and others month first"):
+        Clock("log.csv").read(pl.Series(["05/13/24", "13/05/2024"]))
+
+
+def test_a_date_and_a_time_of_day_with_the_same_prefix_are_joined(tmp_path) -> None:
+    path = tmp_path / "orders.csv"
+    path.write_text(
+        "user,item,purchase_date,purchase_time\n1,10,5/13/24,09:30\n1,11,5/14/24,10:00\n"
+    )
+    log = nf.read_log(path)
+    assert log.events["timestamp"].to_list() == [
+        seconds(2024, 5, 13, 9, 30), seconds(2024, 5, 14, 10)
+    ]  # fmt: skip

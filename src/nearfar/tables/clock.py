@@ -10,12 +10,12 @@ import polars as pl
 from nearfar.core.errors import DataError, SettingsError
 from nearfar.core.identity import shortened
 from nearfar.tables.digit_dates import (
-    DAY_OR_MONTH_FIRST,
     DIGIT_FORMS,
     FIRST,
     LAST,
     digits_of_dates,
     plausible,
+    refuse_year_last,
     seconds_of_digits,
     without,
 )
@@ -232,11 +232,7 @@ class Clock:
         self.counts_steps = self._unit == "s" and n_small * 2 > len(whole)
         if self.counts_steps:
             self._dates_in_steps = digits_of_dates(whole)
-            if self._dates_in_steps == DAY_OR_MONTH_FIRST:
-                raise DataError(
-                    f"{self.where}: times such as {whole[0]} look like {DAY_OR_MONTH_FIRST}; set "
-                    "their format with --time-format '%d%m%Y' or '%m%d%Y'"
-                )
+            refuse_year_last(self._dates_in_steps, whole, self.where)
 
     def _unit_of(self, whole: pl.Series) -> str:
         """Return the unit of numbers; a new table may have another one than those before."""
@@ -298,7 +294,10 @@ class Clock:
         parts = text.str.extract_groups(r"^(\d{1,2})[/-](\d{1,2})[/-]\d{4}").struct.unnest()
         first, second = (parts[c].cast(pl.Int64).drop_nulls() for c in parts.columns)
         if self._slash_formats is None and len(first):
-            day_first, month_first = bool((first > 12).any()), bool((second > 12).any())
+            # Dates with years of two digits show the order too.
+            order = self._short_years.order
+            day_first = bool((first > 12).any()) or order == "day first"
+            month_first = bool((second > 12).any()) or order == "month first"
             if day_first == month_first:
                 problem = "some day first and others month first" if day_first else "ambiguous"
                 formats = [fitting_format(text, forms) for forms in (DAY_FIRST, MONTH_FIRST)]

@@ -6,6 +6,7 @@ import calendar
 
 import polars as pl
 
+from nearfar.core.errors import DataError
 from nearfar.tables.written_dates import epoch
 
 FIRST_YEAR, LAST_YEAR = 1900, 2200
@@ -69,6 +70,24 @@ def digits_of_dates(whole: pl.Series) -> str:
         "Julian days": whole.is_between(JULIAN_1970, JULIAN_1970 + 130 * 366),
     }
     return next((form for form, fits in forms.items() if fits.sum() * 10 > len(whole) * 9), "")
+
+
+def refuse_year_last(form: str, whole: pl.Series, where: str) -> None:
+    """Raise if dates of digits are not in the order of time.
+
+    Args:
+        form: the form of the dates, of `digits_of_dates`.
+        whole: the numbers.
+        where: the table's name in messages.
+
+    Raises:
+        DataError: the year is last; the message says how to read them.
+    """
+    if form == DAY_OR_MONTH_FIRST:
+        raise DataError(
+            f"{where}: times such as {whole[0]} look like {form}; set their format with "
+            "--time-format '%d%m%Y' or '%m%d%Y'"
+        )
 
 
 def plausible(seconds: pl.Series) -> pl.Series:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
@@ -64,7 +65,10 @@ def with_joined_times(
         return _with_days(table, columns, names)
     date = next((names[n] for n in DATES if n in names), None)
     time = next((names[n] for n in TIMES if n in names), None)
-    if date is None or time is None or columns.get("timestamp") not in (date, time):
+    if columns["timestamp"] not in (date, time):  # "purchase_date" and "purchase_time"
+        prefix = re.sub("date$|time$", "", plain_name(columns["timestamp"]))
+        date, time = names.get(f"{prefix}date"), names.get(f"{prefix}time")
+    if date is None or time is None or columns["timestamp"] not in (date, time):
         return table, dict(columns), ""
     frame, _ = next(iter(table.blocks([date, time])), (pl.DataFrame(), 1))
     if not frame.height or frame[date].dtype.is_numeric():

@@ -28,10 +28,13 @@ class ShortYears:
     The order is inferred once, from the first block with such dates: the only one in which all of
     them are dates of the past. Where none or several are, dates stay as they are, and are refused.
     Dates with dots are not month first, and dates with the month's name are day first.
+
+    Attributes:
+        order: the order of dates of numbers, a key of `ORDERS`; "" if unknown.
     """
 
     def __init__(self) -> None:
-        self._order = ""
+        self.order = ""
         self._n_dates = 0
         self._example = ""
 
@@ -47,7 +50,7 @@ class ShortYears:
         century = 1900 + PIVOT
         return [
             f"{self._n_dates:,} dates such as {self._example!r} have a year of two digits and are "
-            f"read {self._order}, in the years {century} to {century + 99}; if that is wrong, set "
+            f"read {self.order or 'day first'}, in the years {century} to {century + 99}; if that is wrong, set "
             "their format with --time-format"
         ]
 
@@ -58,10 +61,9 @@ class ShortYears:
             dates = parts["first"].is_not_null()
             if not dates.any():
                 continue
-            if form == NAMED_MONTH:
-                order = self._order = self._order or "day first"
-            else:
-                order = self._order = self._order or _order_of(parts.filter(dates))
+            order = "day first"
+            if form == NUMBERS:
+                order = self.order = self.order or _order_of(parts.filter(dates))
             if not order:
                 continue
             year, month, day = (pl.col(part) for part in ORDERS[order])
