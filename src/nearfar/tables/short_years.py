@@ -50,8 +50,8 @@ class ShortYears:
         century = 1900 + PIVOT
         return [
             f"{self._n_dates:,} dates such as {self._example!r} have a year of two digits and are "
-            f"read {self.order or 'day first'}, in the years {century} to {century + 99}; if that is wrong, set "
-            "their format with --time-format"
+            f"read {self.order or 'day first'}, in the years {century} to {century + 99}; if that is "
+            "wrong, set their format with --time-format"
         ]
 
     def completed(self, text: pl.Series) -> pl.Series:
