@@ -47,11 +47,11 @@ class ShortYears:
         """A remark on how the dates were read; empty without such dates."""
         if not self._n_dates:
             return []
-        century = 1900 + PIVOT
+        order, first = self.order or "day first", 1900 + PIVOT
         return [
             f"{self._n_dates:,} dates such as {self._example!r} have a year of two digits and are "
-            f"read {self.order or 'day first'}, in the years {century} to {century + 99}; if that is "
-            "wrong, set their format with --time-format"
+            f"read {order}, in the years {first} to {first + 99}; if that is wrong, set their "
+            "format with --time-format"
         ]
 
     def completed(self, text: pl.Series) -> pl.Series:
