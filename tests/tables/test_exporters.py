@@ -97,10 +97,13 @@ def test_times_are_recognised_by_an_event_and_an_ending(columns: str, expected) 
 def test_notes_in_brackets_are_no_part_of_a_name() -> None:
     names = ["User ID (hashed)", "Item ID [sku]", "Event Time (UTC)", "Rating (1-5)"]
     assert list(resolve(names, "log.csv", EVENT_ROLES).values()) == [*names[:2], names[3], names[2]]
-    with pytest.raises(
-        DataError, match=r"'Date .UTC.', 'Date .local.' could each be the timestamp"
-    ):
-        resolve(["user", "item", "Date (UTC)", "Date (local)"], "log.csv", EVENT_ROLES)
+    # Several for a role that a log may lack, and counts.
+    names = ["user", "item", "Date (UTC)", "Date (local)", "Users (total)", "Items (count)"]
+    assert resolve(names, "log.csv", EVENT_ROLES) == {"user": "user", "item": "item"}
+    with pytest.raises(DataError, match="no column known as the user"):
+        resolve(["Users (total)", "item"], "log.csv", EVENT_ROLES)
+    with pytest.raises(DataError, match="could each be the user"):
+        resolve(["User (old)", "User (new)", "item"], "log.csv", EVENT_ROLES)
 
 
 @pytest.mark.parametrize(

@@ -243,9 +243,10 @@ def _columns_named(
     if matches:
         return matches
     ends: dict[str, list[str]] = {}
+    noted = Counter(without_note(column) for column in candidates)
     for column in candidates:
         parts = without_note(column).split(".")
-        if parts != column.split("."):
+        if parts != column.split(".") and (role.required or noted[".".join(parts)] == 1):
             ends.setdefault(plain_name(".".join(parts)), []).append(column)
         if plain_name(parts[0]) not in COUNTING:
             for at in range(1, len(parts)):

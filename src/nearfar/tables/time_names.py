@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from nearfar.tables.names import words
+from nearfar.tables.names import COUNTING, words
 
 EVENTS = frozenset(
     words(
@@ -27,19 +27,23 @@ NOUNS = frozenset(
 NOT_DATED = frozenset(words("sale play view action activity like checkout"))
 """Words that are no moment with "on": an item may be "on_sale" or "sale_on"."""
 PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+COUNTED = COUNTING | frozenset(words("average percent share rank units quantity qty"))
 NOTE = re.compile(r"\s*[(\[][^()\[\]]{2,}[)\]]\s*$")
 """A note after a name, such as the unit in "Event time (UTC)"; not "Item(s)"."""
 
 
 def without_note(name: str) -> str:
-    """Return a column's name without a note in brackets at its end.
+    """Return a column's name without a note in brackets at its end, unless it means a count.
 
     Examples:
         >>> from nearfar.tables.time_names import without_note
-        >>> without_note("Event time (UTC)"), without_note("Item(s)")
-        ('Event time', 'Item(s)')
+        >>> without_note("Event time (UTC)"), without_note("Item(s)"), without_note("Users (total)")
+        ('Event time', 'Item(s)', 'Users (total)')
     """
-    return NOTE.sub("", name) or name
+    note = NOTE.search(name)
+    if note is None or COUNTED & set(words(re.sub(r"\W", " ", note[0]))):
+        return name
+    return name[: note.start()] or name
 
 
 def times_of(events: frozenset[str], columns: Sequence[str]) -> list[str]:
