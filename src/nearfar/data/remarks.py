@@ -12,6 +12,7 @@ from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.events import Log
 from nearfar.data.filters import Filters, remark_on_robots
 from nearfar.data.id_remarks import remark_on_shared, remark_on_totals, remarks_on_ids
+from nearfar.data.popularity_shift import remark_on_popularity_shift
 from nearfar.tables.names import words
 from nearfar.tables.roles import HISTORY_ROLES
 
@@ -54,6 +55,7 @@ def remarks_on(log: Log, filters: Filters) -> list[str]:
         _low_ratings(log, filters),
         _early_times(log),
         _future_times(log),
+        remark_on_popularity_shift(log, filters),
     ]
     return [remark for remark in remarks if remark]
 
