@@ -17,6 +17,7 @@ from nearfar.tables.names import words
 from nearfar.tables.roles import HISTORY_ROLES
 
 FEW = 20
+MANY_REPEATED, MIN_EVENTS, MAX_EVENTS = 0.5, 1_000, 1_000_000
 A_DAY = 86_400
 EARLY = datetime(1995, 1, 1, tzinfo=UTC)
 """No log of the web is older."""
@@ -52,6 +53,7 @@ def remarks_on(log: Log, filters: Filters) -> list[str]:
         *remarks_on_ids("item", log.item_ids.ids),
         _single_events("user", log),
         _single_events("item", log),
+        _repeated_events(log),
         _low_ratings(log, filters),
         _early_times(log),
         _future_times(log),
@@ -90,6 +92,24 @@ def _single_events(role: str, log: Log) -> str:
     return (
         f"every {role} has only one event; check that {column!r} is the {role} and not a number "
         "of events or orders"
+    )
+
+
+def _repeated_events(log: Log) -> str:
+    """Return a remark if most events repeat an item of the same user, as purchases of food do.
+
+    Of a large log every k-th user is examined.
+    """
+    every = -(-log.n_events // MAX_EVENTS)
+    pairs = log.users.astype(np.int64) * log.n_items + log.item_positions
+    pairs = pairs[log.users % every == 0]
+    share = 1 - len(np.unique(pairs)) / max(len(pairs), 1)
+    if share < MANY_REPEATED or log.n_events < MIN_EVENTS:
+        return ""
+    return (
+        f"{share:.0%} of the events repeat an item of the same user; each counts once, and "
+        "recommendations and measurements leave out items of the history; if people come back for "
+        "the same items, recommend these too with --include-seen"
     )
 
 
