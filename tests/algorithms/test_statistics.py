@@ -95,17 +95,18 @@ def test_the_weights_of_wmf_by_hand() -> None:
     """a = 10 n / I; l2 falls with structure; other exponents keep the mean user's penalty."""
     data = Statistics(n_users=100, n_items=400, n_interactions=1000, excess=1.0)
     assert WMF().data_defaults(data) == {
-        "n_factors": 100, "unobserved_weight": 0.25, "l2": wmf.DEFAULT_L2
+        "n_factors": 100, "unobserved_weight": 0.25, "l2": float(f"{wmf.DEFAULT_L2 * 3**0.5:.3g}")
     }  # fmt: skip
     dense = Statistics(n_users=100, n_items=50, n_interactions=1000, excess=1.0)
     assert WMF().data_defaults(dense)["unobserved_weight"] == 1.0
     alike = WMF(l2_exponent=0.0).data_defaults(data)["l2"]
     mass = 10 + 0.25 * 390
-    assert alike == pytest.approx(wmf.DEFAULT_L2 * mass, rel=0.01)
+    assert alike == pytest.approx(wmf.DEFAULT_L2 * 3**0.5 * mass, rel=0.01)
     given = WMF(unobserved_weight=0.5, l2_exponent=0.0).data_defaults(data)["l2"]
-    assert given == pytest.approx(wmf.DEFAULT_L2 * (10 + 0.5 * 390), rel=0.01)
+    assert given == pytest.approx(wmf.DEFAULT_L2 * 3**0.5 * (10 + 0.5 * 390), rel=0.01)
     structured = Statistics(n_users=100, n_items=400, n_interactions=1000, excess=16.0)
-    assert WMF().data_defaults(structured)["l2"] == pytest.approx(wmf.DEFAULT_L2 / 2, rel=0.01)
+    l2 = WMF().data_defaults(structured)["l2"]
+    assert l2 == pytest.approx(wmf.DEFAULT_L2 * 3**0.5 / 2, rel=0.01)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,17 @@ def test_the_weights_of_wmf_by_hand() -> None:
 )
 def test_the_penalty_of_wmf_grows_where_histories_are_short(per_user: float, times: float) -> None:
     """(10 / n)^2, from 1 to 3."""
-    data = Statistics(n_users=200, n_items=400, n_interactions=int(200 * per_user), excess=1.0)
+    data = Statistics(n_users=200, n_items=1200, n_interactions=int(200 * per_user), excess=1.0)
+    assert WMF().data_defaults(data)["l2"] == pytest.approx(wmf.DEFAULT_L2 * times, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("n_items", "per_user", "times"),
+    [(50, 20, 2.0), (300, 20, 2.0), (768, 20, 1.25), (5000, 20, 1.0), (300, 5, 3.0), (300, 8, 2.0)],
+)
+def test_the_penalty_of_wmf_grows_where_items_are_few(n_items, per_user, times) -> None:
+    """(1200 / I)^(1/2), from 1 to 2, or that for short histories if it is larger."""
+    data = Statistics(200, n_items, 200 * per_user, 1.0)
     assert WMF().data_defaults(data)["l2"] == pytest.approx(wmf.DEFAULT_L2 * times, rel=0.01)
 
 

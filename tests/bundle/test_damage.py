@@ -89,6 +89,9 @@ def test_what_is_no_bundle_is_refused(tmp_path, path) -> None:
         assert not is_bundle(tmp_path / name)
         with pytest.raises(ArtefactError, match=f"{name} is not a nearfar bundle"):
             load_bundle(tmp_path / name)
+    (tmp_path / "split" / "manifest.json").write_text('{"kind": "nearfar ONNX export"}')
+    with pytest.raises(ArtefactError, match="give the bundle that it was made of"):
+        load_bundle(tmp_path / "split")
     (path / "manifest.json").write_text("{")
     with pytest.raises(ArtefactError, match=r"manifest\.json is not JSON"):
         load_bundle(path)

@@ -154,3 +154,12 @@ def test_sixty_thousand_titles_are_searched_at_once() -> None:
     assert all(m.candidates[0].title[:-7] == titles[777][:-7] for m in matches.unknown)
     assert len(matches.unknown) == 10
     assert seconds < 5  # of the processor; .1 s a title where nothing else runs
+
+
+def test_an_id_with_a_separator_is_one_item() -> None:
+    items = Vocabulary(["a", "b", "a;b", "c,d"])
+    bundle = Bundle(Constant(np.arange(4), 9), items, ABOUT)
+    assert match_items(bundle, "a;b").positions.tolist() == [2]
+    assert match_items(bundle, "b;a").positions.tolist() == [1, 0]
+    assert match_items(bundle, "c,d").positions.tolist() == [3]
+    assert match_items(bundle, "a;c,d").positions.tolist() == [0, 3]

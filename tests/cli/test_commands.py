@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -224,6 +225,36 @@ def test_train_without_validation(work: Path, as_json, tmp_path: Path) -> None:
         "--validation-share", 0,
     )  # fmt: skip
     assert (result["n_users"], result["metrics"]) == (200, {})
+
+
+def test_a_model_below_popularity_is_warned_of(work: Path, tmp_path: Path, capsys) -> None:
+    rng = np.random.default_rng(1)
+    users = np.repeat(np.arange(300), 8)
+    items = np.minimum(rng.geometric(0.05, len(users)), 60)  # popular or not, and nothing else
+    log = tmp_path / "log.csv"
+    pl.DataFrame({"user_id": users, "item_id": items}).write_csv(log)
+
+    def warning_of(data: Path, algorithm: str, *rest: str) -> str:
+        arguments = ["train", algorithm, "--data", str(data), "--out", str(tmp_path / "b"), *rest]
+        assert run([*arguments, "--quiet"]) == 0
+        return capsys.readouterr().err
+
+    assert re.search(
+        r"warning: popularity alone has NDCG@100 0\.\d+ on these validation users, the model "
+        r"0\.\d+ less \(p ",
+        warning_of(log, "ease", "--set", "l2=0.1"),
+    )
+    assert warning_of(log, "popularity") == ""
+    assert warning_of(work / "log.csv", "ease") == ""
+
+
+def test_a_remark_for_all_bundles_is_printed_once(work: Path, capsys) -> None:
+    bundles = [str(work / "pop"), str(work / "ease")]
+    metrics = ["--metrics", "recall@30"]
+    assert run(["compare", *bundles, "--data", str(work / "split"), *metrics]) == 0
+    assert capsys.readouterr().err.count("there are only 30 items") == 1
+    assert run(["evaluate", bundles[0], "--data", str(work / "split"), *metrics]) == 0
+    assert capsys.readouterr().err.count("there are only 30 items") == 1
 
 
 def test_a_bundle_is_not_written_over_what_is_not_one(work: Path, fails, tmp_path: Path) -> None:

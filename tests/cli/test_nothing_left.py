@@ -27,4 +27,5 @@ def test_a_split_with_nothing_to_find_is_not_saved(fails, tmp_path: Path) -> Non
     (tmp_path / "log.csv").write_text("user,item\n" + rows)
     told = fails("data", "split", tmp_path / "log.csv", "--out", tmp_path / "split", "-q")
     assert "has nothing to find" in told
+    assert "a user needs 5 items to have a target" in told
     assert not (tmp_path / "split").exists()

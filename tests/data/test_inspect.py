@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -70,3 +71,14 @@ def test_a_file_is_read_and_described_in_words(tmp_path):
         == "toy.csv: 2 users, 2 items, 3 interactions (75.0000% of all pairs), 1 repeated events"
     )
     assert "interactions per user: 1 to 2, median 1.5" in lines
+
+
+@pytest.mark.parametrize(("n_items", "reported"), [(400, False), (4, True)])
+def test_a_log_of_repeat_purchases_is_reported(n_items: int, reported: bool) -> None:
+    """Of 100 users with 12 events each, a user repeats at least 8 if there are four items."""
+    events = np.arange(1200)
+    frame = pl.DataFrame({"user": events // 12, "item": events * 7 % n_items})
+    report = read_log(frame).read
+    assert report is not None
+    text = "67% of the events repeat an item of the same user"
+    assert any(text in remark for remark in report.remarks) is reported

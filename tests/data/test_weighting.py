@@ -95,7 +95,9 @@ def test_wrong_weights_of_kinds_are_told(text: str, message: str) -> None:
 def test_what_does_not_go_together_is_refused(tmp_path) -> None:
     read = read_log(EVENTS, kind="event").read
     assert read is not None
-    assert any('kind_weights = "view=1,buy=2"' in r for r in read.remarks), "all count alike"
+    assert any('kind_weights = "view=1,buy=2,click=3,share=4"' in r for r in read.remarks), (
+        "all count alike"
+    )
     with pytest.raises(SchemaError, match=r"no column known as the kind.*--kind-column"):
         read_log(EVENTS.rename({"event": "what"}), kind_weights=KINDS)
     assert read_log(EVENTS.rename({"event": "what"}), kind="what", kind_weights=KINDS).n_events == 6

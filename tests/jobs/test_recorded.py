@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -158,6 +159,26 @@ def test_users_that_filters_leave_out_and_robots_are_told_of(tmp_path: Path) -> 
     frame.with_columns(timestamp=at).write_parquet(folder / "e.parquet")
     window_events(pipeline, FIRST, "score", said.append)
     assert "1 user has 99% of all events (bot); if these are robots" in said[-1]
+
+
+def test_a_training_tells_of_items_in_demand_for_days_only(tmp_path: Path) -> None:
+    pipeline = pipeline_in(tmp_path, source={"path": "news"})
+    rng = np.random.default_rng(2)
+    for n in range(28):
+        day = FIRST + timedelta(days=n)
+        folder = tmp_path / "news" / f"date={day}"
+        folder.mkdir(parents=True)
+        events = day_of_events(day)
+        age = rng.integers(0, 6, events.height)
+        items = np.maximum(n - age, 0) * 8 + rng.integers(0, 8, events.height)
+        events.with_columns(item=pl.Series(items)).write_parquet(folder / "e.parquet")
+    said: list[str] = []
+    window_events(pipeline, FIRST + timedelta(days=27), "train", said.append)
+    assert "what is popular changes" in said[-1]
+    assert said[-1].endswith("try fewer train.window_days")
+    said.clear()
+    window_events(pipeline, FIRST + timedelta(days=27), "score", said.append)
+    assert "what is popular changes" not in "".join(said)
 
 
 def test_what_the_gates_refused_since_is_told(published: Path) -> None:

@@ -24,6 +24,8 @@ DEFAULT_L2 = 0.012
 DEFAULT_L2_EXPONENT = 0.25
 SHORT_HISTORY = 10.0
 MOST_FOR_SHORT = 3.0
+FEW_ITEMS = 1200
+MOST_FOR_FEW = 2.0
 """The default weight and penalty; see `WMF.data_defaults`."""
 
 
@@ -77,8 +79,9 @@ class WMF(Algorithm):
 
         a = `UNOBSERVED_SHARE` n / I (at most 1), n the interactions per user and I the items: the
         unobserved entries of a user then weigh about `UNOBSERVED_SHARE` times the observed ones.
-        l2 = `DEFAULT_L2` / excess^(1/4), times (10 / n)^2 for short histories: at least 1, at most
-        3. Other exponents than 1 keep the penalty of the mean user.
+        l2 = `DEFAULT_L2` / excess^(1/4), times the larger of (10 / n)^2 for short histories, from 1
+        to 3, and (1200 / I)^(1/2) for few items, from 1 to 2. Other exponents than 1 keep the
+        penalty of the mean user.
 
         Differs: not published; measured in docs/defaults.md.
         """
@@ -86,8 +89,10 @@ class WMF(Algorithm):
         if self.unobserved_weight is not None:
             weight = self.unobserved_weight
         mass = data.history + weight * (data.n_items - data.history)
-        short_history_factor = min(max(1.0, (SHORT_HISTORY / data.history) ** 2), MOST_FOR_SHORT)
-        l2 = DEFAULT_L2 / data.excess**DEFAULT_L2_EXPONENT * short_history_factor
+        for_short_histories = min((SHORT_HISTORY / data.history) ** 2, MOST_FOR_SHORT)
+        for_few_items = min((FEW_ITEMS / data.n_items) ** 0.5, MOST_FOR_FEW)
+        l2 = DEFAULT_L2 / data.excess**DEFAULT_L2_EXPONENT
+        l2 *= max(1.0, for_short_histories, for_few_items)
         l2 *= mass ** (1 - self.l2_exponent)
         return {
             "n_factors": min(max(data.n_items // 32, 256), 512, data.rank),

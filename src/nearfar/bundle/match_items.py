@@ -137,19 +137,18 @@ def match_items(bundle: Bundle, texts: str | Sequence[str], by: By = "auto") -> 
 
 
 def split_items(bundle: Bundle, texts: Sequence[str]) -> list[str]:
-    """Split texts into items: at semicolons, else at commas unless the whole text is a title."""
+    """Split texts into items: at semicolons, else at commas, unless the whole text is an item."""
     parts: list[str] = []
     for text in texts:
-        if ";" in text:
-            parts += text.split(";")
-        elif "," in text and not _is_title(bundle, text):
-            parts += text.split(",")
-        else:
+        separator = next((mark for mark in ";," if mark in text), None)
+        if separator is None or _is_item(bundle, text):
             parts.append(text)
+        else:
+            parts += text.split(separator)
     return [part.strip() for part in parts if part.strip()]
 
 
-def _is_title(bundle: Bundle, text: str) -> bool:
+def _is_item(bundle: Bundle, text: str) -> bool:
     try:
         return bool(match_items(bundle, [text]).found)
     except DataError:

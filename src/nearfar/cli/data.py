@@ -24,7 +24,7 @@ from nearfar.data.log import read_parts
 from nearfar.data.splits.by_time import split_by_time
 from nearfar.data.splits.folder import save_split
 from nearfar.data.splits.given import split_given
-from nearfar.data.splits.strong import SEED, split_strong
+from nearfar.data.splits.strong import MIN_EVENTS, SEED, split_strong
 
 app = typer.Typer(
     name="data",
@@ -152,9 +152,14 @@ def split(
             new_split = split_strong(events, count_or_share(held_out), seed)
     for name, part in (("validation", new_split.validation), ("test", new_split.test)):
         if not part.held_out.n_interactions:
+            remedy = {
+                "strong": f"a user needs {MIN_EVENTS} items to have a target; hold "
+                "out more users with --held-out, loosen the filters, or train on the log itself "
+                "(nearfar train ALGORITHM --data LOG), where two items are enough",
+                "time": "move the dates, or loosen the filters",
+            }.get(protocol, "its users need items that the training part has")
             raise DataError(
-                f"the {name} part has nothing to find ({part.n_users:,} users): hold out more "
-                "users with --held-out, move the dates, or loosen the filters"
+                f"the {name} part has nothing to find ({part.n_users:,} users): {remedy}"
             )
     save_split(new_split, out)
     output.result(_summary(new_split, out), _split_table(new_split), f"saved {out}")

@@ -82,9 +82,12 @@ def _measure(
             "users that it is measured on"
         )
     data = inputs.align_to_bundle(part, bundle.items, output)
+    return evaluate_model(bundle.model, data, metrics)
+
+
+def _remark_on_depths(metrics: Sequence[Metric], data: FoldIn, output: Output) -> None:
     if remark := remark_on_depths(metrics, data):
         output.remark(remark)
-    return evaluate_model(bundle.model, data, metrics)
 
 
 @with_options()
@@ -129,6 +132,7 @@ def evaluate(
     bounds = parse_groups(groups) if groups else None
     reranking = reranked.reranking
     split, held_out = inputs.open_held_out(data, part)
+    _remark_on_depths(metric_list, held_out, output)
     loaded = load_bundle(bundle, device=device)
     result = _measure(loaded, split, held_out, metric_list, output)
     results = {bundle.name: result}
@@ -202,6 +206,7 @@ def compare(
     by_name = inputs.bundles_by_name(bundles)
     user_metrics = parse_user_metrics(metrics)
     split, held_out = inputs.open_held_out(data, part)
+    _remark_on_depths(user_metrics, held_out, output)
     results = {
         name: _measure(load_bundle(path, device=device), split, held_out, user_metrics, output)
         for name, path in by_name.items()

@@ -47,7 +47,8 @@ def recommend(
         typer.Option(
             "--items",
             help="A history: item ids or titles, separated by semicolons, or by commas if no "
-            "title contains one; may be given several times.",
+            "title contains one (a text that is one item is not split); may be given several "
+            "times.",
         ),
     ] = None,
     user_id: Annotated[

@@ -31,11 +31,17 @@ from nearfar.core.errors import SettingsError
 from nearfar.data.interactions import FoldIn, Interactions
 from nearfar.data.splits.folder import is_split_folder, load_split
 from nearfar.data.splits.hold_out import hold_out_users, single_item_remark
-from nearfar.evaluation.text import remark_on_depths
+from nearfar.evaluation.evaluate import evaluate
+from nearfar.evaluation.evaluation import Evaluation
+from nearfar.evaluation.paired import compare
+from nearfar.evaluation.text import p_value, remark_on_depths
+from nearfar.metrics.ndcg import NDCG
+from nearfar.models.constant import Constant
 from nearfar.train.history import History
 from nearfar.train.run import Precision, Run
 from nearfar.train.tracking import check_targets, trackers
 
+LEVEL = 0.05
 WARM = "warm.safetensors"
 PRESETS = "; ".join(f"{name}: {', '.join(kept)}" for name in names() if (kept := presets(name)))
 
@@ -148,7 +154,7 @@ def train(
     rows = []
     if trained.evaluation is not None:
         rows = [[str(m), f"{trained.evaluation.mean(m):.4f}"] for m in trained.evaluation.per_user]
-    _report_outcome(trained, history, validation, out, output)
+    _report_outcome(trained, history, interactions, validation, out, output)
     output.result(
         {
             "bundle": str(out), "algorithm": algorithm,
@@ -206,13 +212,20 @@ def _initialise(
 
 
 def _report_outcome(
-    trained: TrainedBundle, history: History, validation: FoldIn | None, out: Path, output: Output
+    trained: TrainedBundle,
+    history: History,
+    train: Interactions,
+    validation: FoldIn | None,
+    out: Path,
+    output: Output,
 ) -> None:
-    """Print what explains the result: cutoffs that are too large, attempts, an interruption."""
+    """Print what explains the result: too large cutoffs, popularity, attempts, an interruption."""
     if trained.evaluation is not None and validation is not None:
         remark = remark_on_depths(trained.evaluation.per_user, validation)
         if remark:
             output.remark(remark)
+        if warning := _below_popularity(trained.evaluation, train, validation):
+            output.warning(warning)
     for attempt in history.attempts:
         outcome = attempt.error if attempt.score is None else f"{attempt.score:.4f}"
         output.remark(f"tried {attempt.label}: {outcome} ({attempt.epochs} epochs)")
@@ -221,6 +234,20 @@ def _report_outcome(
             f"stopped by hand: {out} holds the best model so far; the same command with --resume "
             "continues"
         )
+
+
+def _below_popularity(model: Evaluation, train: Interactions, validation: FoldIn) -> str:
+    """Return a warning if popularity, which costs nothing, ranks better on validation users."""
+    popularity = evaluate(Constant(train.item_counts, train.n_users), validation, [NDCG(100)])
+    pair = compare(popularity, model, NDCG(100))
+    if pair.difference >= 0:
+        return ""
+    doubt = "" if pair.p is not None and pair.p < LEVEL else ", which may be chance"
+    return (
+        f"popularity alone has NDCG@100 {popularity.mean(NDCG(100)):.4f} on these validation "
+        f"users, the model {-pair.difference:.4f} less (p {p_value(pair.p)}){doubt}; compare with "
+        "nearfar train popularity, or let nearfar autopilot choose"
+    )
 
 
 def _short(value: object) -> str:

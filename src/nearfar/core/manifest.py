@@ -23,6 +23,11 @@ MADE_BY = {
     "nearfar split": "make one of a log by nearfar data split LOG --out SPLIT",
 }
 """Kind of folder -> how to make one, for the message about a wrong folder."""
+USES = {
+    "nearfar ONNX export": "nearfar serve --runtime onnx and ONNX Runtime recommend from an "
+    "export; here give the bundle that it was made of",
+}
+"""Kind of folder -> what to do with it, for the message where another kind was expected."""
 
 
 def is_bundle(path: str | Path) -> bool:
@@ -62,9 +67,10 @@ def read_manifest(path: Path, kind: str = KIND, remedy: str = REMEDY) -> dict[st
         raise ArtefactError(f"{path} is not a {kind}: it is not a folder with a {NAME}{how}")
     manifest = read_json(path / NAME)
     if manifest.get("kind") != kind:
+        use = USES.get(str(manifest.get("kind")))
         raise ArtefactError(
             f"{path} is not a {kind}: the kind in its {NAME} is "
-            f"{manifest.get('kind')!r}, not {kind!r}"
+            f"{manifest.get('kind')!r}, not {kind!r}" + (f"; {use}" if use else "")
         )
     version = manifest.get("format")
     if isinstance(version, bool) or not isinstance(version, int) or version < 1:

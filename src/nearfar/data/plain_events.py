@@ -34,6 +34,7 @@ ORDER_IDS = frozenset(
 )
 UNDONE_ROLES = ("undone", "undone_2", "undone_3")
 MAX_KINDS = 50
+NAMED_KINDS = 8
 FEW_VALUES = 2
 """A column with at most so many different values may mean yes and no by other words."""
 
@@ -125,15 +126,19 @@ class PlainEvents:
             and 1 < len(kinds) <= MAX_KINDS
             and (plain_name(column) not in KIND_WORDS or all(map(str.isdigit, kinds)))
         ):
-            counts = ", ".join(f"{kind} {n:,}" for kind, n in list(self.kinds.items())[:8])
-            weights = f"{kinds[0]}=1,{kinds[1]}=2"
+            counts = ", ".join(
+                f"{kind} {n:,}" for kind, n in list(self.kinds.items())[:NAMED_KINDS]
+            )
+            # Of a kind without a weight no event is read, so the example names all of them.
+            example = [f"{kind}={n}" for n, kind in enumerate(kinds[:NAMED_KINDS], start=1)]
+            weights = ",".join(example + ["..."] * (len(kinds) > NAMED_KINDS))
             option = setting = ""
             if plain_name(column) not in KIND_ROLE.names:
                 option = f"--kind-column {shlex.quote(column)} "
                 setting = f"kind = {column!r}, "
             self._report.remarks.append(
-                f"{column!r} has kinds of events ({counts}) that all count the same; set their "
-                f"weights with {option}--kind-weights {shlex.quote(weights)} (in settings: "
+                f"{column!r} has kinds of events ({counts}) that all count the same; give every "
+                f"kind its weight with {option}--kind-weights {shlex.quote(weights)} (in settings: "
                 f'{setting}kind_weights = "{weights}")'
             )
 

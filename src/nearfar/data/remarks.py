@@ -12,11 +12,13 @@ from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.events import Log
 from nearfar.data.filters import Filters, remark_on_robots
 from nearfar.data.id_remarks import remark_on_shared, remark_on_totals, remarks_on_ids
+from nearfar.data.popularity_shift import remark_on_popularity_shift
 from nearfar.tables.names import plain_name, words
 from nearfar.tables.roles import HISTORY_ROLES
 
 FEW, FEWEST = 20, 5
 HIGHEST_COUNT = 200
+MANY_REPEATED, MIN_EVENTS, MAX_EVENTS = 0.5, 1_000, 1_000_000
 A_DAY = 86_400
 EARLY = datetime(1995, 1, 1, tzinfo=UTC)
 """No log of the web is older."""
@@ -57,9 +59,11 @@ def remarks_on(log: Log, filters: Filters) -> list[str]:
         _few_ids("item", log.n_items, log.n_users, log),
         _counts("user", log.user_ids, log),
         _counts("item", log.item_ids, log),
+        _repeated_events(log),
         _low_ratings(log, filters),
         _early_times(log),
         _future_times(log),
+        remark_on_popularity_shift(log, filters),
     ]
     return [remark for remark in remarks if remark]
 
@@ -120,6 +124,24 @@ def _counts(role: str, ids: Vocabulary, log: Log) -> str:
     return (
         f"{column!r} holds numbers from {low} to {high}; check that they are ids of {role}s and "
         f"not how many {role}s there are"
+    )
+
+
+def _repeated_events(log: Log) -> str:
+    """Return a remark if most events repeat an item of the same user, as purchases of food do.
+
+    Of a large log every k-th user is examined.
+    """
+    every = -(-log.n_events // MAX_EVENTS)
+    pairs = log.users.astype(np.int64) * log.n_items + log.item_positions
+    pairs = pairs[log.users % every == 0]
+    share = 1 - len(np.unique(pairs)) / max(len(pairs), 1)
+    if share < MANY_REPEATED or log.n_events < MIN_EVENTS:
+        return ""
+    return (
+        f"{share:.0%} of the events repeat an item of the same user; each counts once, and "
+        "recommendations and measurements leave out items of the history; if people come back for "
+        "the same items, recommend these too with --include-seen"
     )
 
 

@@ -18,6 +18,7 @@ from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.events import Log
 from nearfar.data.filters import Filters, remark_on_robots
 from nearfar.data.interactions import FoldIn, Interactions
+from nearfar.data.popularity_shift import shift_in_words
 from nearfar.data.splits.hold_out import new_entries
 from nearfar.data.weighting import Repeats, Scale
 from nearfar.jobs.pipeline import Pipeline
@@ -242,6 +243,11 @@ def window_events(
     seconds = pl.col("timestamp").dt.epoch("s")
     left_out = dict(read_report.left_out)
     events = checked.events.drop("kind", strict=False).with_columns(seconds)
+    shift = "" if job != "train" else shift_in_words(
+        events["item"], events["timestamp"], "try fewer train.window_days"
+    )  # fmt: skip
+    if shift:
+        say(shift)
     return WindowEvents(
         events, report.n_rejected, left_out, {**report.to_dict(), "left_out": left_out}
     )

@@ -145,9 +145,9 @@ def test_it_says_how_far_behind_autoencoders_are(tmp_path: Path) -> None:
 
 def test_autoencoders_that_had_no_time_are_not_written_off(tmp_path: Path) -> None:
     few = board_of(tmp_path / "a", 3, {}).verdict()
-    assert "For lack of time Mult-VAE had fewer epochs" in few
+    assert "or were left out: Mult-VAE. More --minutes" in few
     none = board_of(tmp_path / "b", 20, {"recvae": "would take about 9 min"}).verdict()
-    assert "For lack of time RecVAE had fewer epochs" in none
+    assert "or were left out: RecVAE. More --minutes" in none
 
 
 def test_it_says_that_few_users_tell_nothing(tmp_path: Path) -> None:

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from nearfar.algorithms.algorithm import make_algorithm
+from nearfar.algorithms.ease import EASE
+from nearfar.algorithms.popularity import Popularity
 from nearfar.bundle.bundle import Bundle
 from nearfar.bundle.folder import load_bundle
+from nearfar.evaluation.evaluate import evaluate
 from nearfar.experiments.autopilot import held_out_users, leaderboard, search
 from nearfar.experiments.autopilot.autopilot import AutopilotOptions, autopilot
 from nearfar.experiments.autopilot.blending import (
@@ -18,9 +21,11 @@ from nearfar.experiments.autopilot.blending import (
     parts_of,
 )
 from nearfar.experiments.autopilot.fitting import Fitter
+from nearfar.experiments.autopilot.held_out_users import hold_out
 from nearfar.experiments.autopilot.leaderboard import make_leaderboard
 from nearfar.experiments.autopilot.records import Record, Records
 from nearfar.experiments.autopilot.saved_models import SavedModels
+from nearfar.metrics.ndcg import NDCG
 from nearfar.models.ensemble import Ensemble
 from tests.experiments.autopilot.cases import Fits, two_tastes
 
@@ -115,7 +120,11 @@ def test_the_blend_is_the_last_trial_and_no_worse_than_its_parts(searched) -> No
     assert {found.records.trials[n].family for n in blend.values["trials"]} == {"ease", "wmf"}
     assert len(blend.settings["weights"]) == 2
     assert blend.score >= max(t.score for t in others if t.score is not None) - 1e-9
-    assert "blend of several models" in found.leaderboard.verdict()
+    verdict = found.leaderboard.verdict()
+    if min(blend.settings["weights"]) > 0:
+        assert "blend of several models" in verdict
+    else:
+        assert "A blend gains nothing: on validation users the best weights are" in verdict
 
 
 def search_of(folder, fits: Fits):
@@ -211,3 +220,31 @@ def test_for_speed_and_without_its_name_there_is_no_blend(tmp_path) -> None:
         found = autopilot(two_tastes(), tmp_path / str(len(options.only)), options)
         assert not found.records.of("blend")
         assert make_leaderboard(found.records, found.held_out.validation, options.goal)
+
+
+@pytest.mark.parametrize(
+    ("weights", "algorithm", "expected"),
+    [
+        (
+            (1.0, 0.0),
+            EASE(l2=5.0),
+            "A blend gains nothing: on validation users the best weights are ease 1.00.",
+        ),
+        ((0.5, 0.5), Popularity(), "ease 0.50, wmf 0.50, is ."),
+    ],
+)
+def test_the_verdict_on_a_blend_that_does_not_gain(tmp_path, weights, algorithm, expected) -> None:
+    held = hold_out(two_tastes(), 0)
+    records = Records(tmp_path, {})
+    parts = {"parts": [{"kind": "ease"}, {"kind": "wmf"}], "weights": list(weights)}
+    for number, (family, fitted, settings) in enumerate(
+        [("ease", EASE(l2=5.0), {}), ("blend", algorithm, parts)]
+    ):
+        measured = evaluate(fitted.fit(held.train), held.validation)
+        score = measured.mean(NDCG(100))
+        records.add(Record(number, family, {}, settings, "complete", score), measured)
+    board = make_leaderboard(records, held.validation, "accuracy")
+    assert board is not None
+    assert board.winner.family.name == "ease"
+    assert expected in board.verdict()
+    assert "it would have won" not in board.verdict()

@@ -293,7 +293,8 @@ class Fitter:
         }[state]
         lead = f"; best {best.score:.4f} ({best.family})" if best is not None else ""
         minutes = max(self.left, 0) / 60
-        self.say(f"    {result} in {seconds:.1f} s{lead}; {minutes:.1f} min left")
+        duration = f" in {seconds:.1f} s" if state == "complete" else f"; after {seconds:.1f} s"
+        self.say(f"    {result}{duration}{lead}; {minutes:.1f} min left")
 
     def _discard_run(self) -> None:
         self.records.ended()

@@ -126,10 +126,7 @@ class Leaderboard:
         else:
             blend = self._best_of("blend")
             if blend is not None and self.goal == "accuracy":
-                parts.append(
-                    f"A blend of several models, {_parts_in_words(blend.trial)}, "
-                    f"{_difference(blend)}: from {LEAST_GAIN:.1%} more it would have won."
-                )
+                parts.append(_blend_in_words(blend))
         if winner.family.kind not in ("autoencoder", "blend"):
             best = self._best_of("autoencoder")
             if best is None:
@@ -142,8 +139,8 @@ class Leaderboard:
                 parts.append(f"The best linear model, {best.family.label}, {_difference(best)}.")
         if self.cut_short():
             parts.append(
-                f"For lack of time {', '.join(self.cut_short())} had fewer epochs than they start "
-                "with, or were left out; more --minutes may make them better."
+                f"For lack of time these had fewer epochs than they start with, or were left out: "
+                f"{'; '.join(self.cut_short())}. More --minutes may make them better."
             )
         return " ".join((*parts, *self._doubts()))
 
@@ -251,6 +248,17 @@ def _parts_in_words(blend: Record) -> str:
     weights = blend.settings["weights"]
     shares = [weight / sum(weights) for weight in weights]
     return ", ".join(f"{k} {share:.2f}" for k, share in zip(kinds, shares, strict=True) if share)
+
+
+def _blend_in_words(row: LeaderboardRow) -> str:
+    """Return a sentence on a blend that did not win."""
+    parts = _parts_in_words(row.trial)
+    if sum(weight > 0 for weight in row.trial.settings["weights"]) == 1:
+        return f"A blend gains nothing: on validation users the best weights are {parts}."
+    pair = row.versus_winner
+    higher = pair is not None and pair.difference > 0
+    threshold = f": from {LEAST_GAIN:.1%} more it would have won" if higher else ""
+    return f"A blend of several models, {parts}, {_difference(row)}{threshold}."
 
 
 def _difference(row: LeaderboardRow) -> str:
