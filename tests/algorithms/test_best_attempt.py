@@ -24,6 +24,10 @@ from nearfar.train.callback import Callback
 from nearfar.train.history import EpochRecord
 from nearfar.train.run import Run
 from nearfar.vae.corruption.corruption import Dropout
+from nearfar.vae.likelihoods.by_size import EXACT_ITEMS
+from nearfar.vae.likelihoods.gaussian import Gaussian
+from nearfar.vae.likelihoods.likelihood import TrainingCounts
+from nearfar.vae.weights.constant import ConstantWeight
 
 SHORT = MultVAE(epochs=2, batch_size=100)
 
@@ -149,6 +153,20 @@ def test_only_the_default_network_has_a_richer_one() -> None:
     assert len(MultVAE(n_latent=100, richer=True).alternatives()) == 2
 
 
+def test_the_gaussian_network_has_a_beta_and_a_rate_for_its_data() -> None:
+    """1,000 interactions of 100 users with 50 items: beta is .7 * 1,000 / 100^2."""
+    catalogue = TrainingCounts(np.full(50, 20), 100)
+    plain, _, gaussian = MultVAE(alignment=PIA()).alternatives(catalogue)
+    assert gaussian.beta == ConstantWeight(0.07)
+    assert gaussian.likelihood == Gaussian(1.0)
+    assert (gaussian.n_latent, gaussian.decoder_hidden, gaussian.alignment) == (700, (), PIA())
+    assert gaussian.plan(catalogue).learning_rate == plain.plan(catalogue).learning_rate / 2
+    own_rate = MultVAE(learning_rate=0.01, richer=True).alternatives(catalogue)[2]
+    assert own_rate.learning_rate == 0.01
+    large = TrainingCounts(np.ones(EXACT_ITEMS + 1, np.int64), 100)
+    assert len(MultVAE().alternatives(large)) == 2
+
+
 def test_no_preset_and_no_other_algorithm_tries_several() -> None:
     for name in presets("multvae"):
         if "+" not in name:
@@ -173,11 +191,12 @@ def test_fit_keeps_the_better_network_and_tells_which(data) -> None:
     train, users = data
     run = Run(device="cpu")
     model = SHORT.fit(train, users, run=run)
-    apart = [one.fit(train, users, run=Run(device="cpu")) for one in SHORT.alternatives()]
+    alternatives = SHORT.alternatives(TrainingCounts(train.item_counts, train.n_users))
+    apart = [one.fit(train, users, run=Run(device="cpu")) for one in alternatives]
     scores = [attempt.score for attempt in run.history.attempts]
-    assert len(set(scores)) == 2
+    assert len(set(scores)) == 3
     better = int(np.argmax(scores))
-    assert SHORT.as_fitted(model) == SHORT.alternatives()[better]
+    assert SHORT.as_fitted(model) == alternatives[better]
     histories = users.fold_in.x
     assert np.array_equal(model.score(histories), apart[better].score(histories))
     assert run.history.best_score == max(scores)
@@ -215,6 +234,6 @@ def test_a_run_killed_in_the_second_network_goes_on_to_the_same_model(data, tmp_
     run = Run(**options, resume=True)
     resumed = SHORT.fit(train, users, run=run)
     assert (tmp_path / "part-0" / "metrics.jsonl").stat().st_size == first.st_size
-    assert [a.epochs for a in run.history.attempts] == [2, 2]
+    assert [a.epochs for a in run.history.attempts] == [2, 2, 2]
     histories = users.fold_in.x
     assert np.array_equal(resumed.score(histories), alone.score(histories))

@@ -26,7 +26,7 @@ def test_each_network_that_is_tried_has_the_length_that_the_data_give_it(short, 
     found = train_bundle(
         nf.MultVAE(), short.train, short.validation, tmp_path / "bundle", run=run, protocol={}
     )
-    assert [attempt.epochs for attempt in run.history.attempts] == [2, 4]
+    assert [attempt.epochs for attempt in run.history.attempts] == [2, 4, 2]
     kept = found.bundle.metadata.settings
     assert kept["epochs"] == len(run.history.records)
     assert kept["learning_rate"] > 0
@@ -35,5 +35,5 @@ def test_each_network_that_is_tried_has_the_length_that_the_data_give_it(short, 
 def test_a_trial_tries_the_same_networks(short) -> None:
     run = nf.Run(device="cpu")
     trial = run_trial("Mult-VAE", nf.MultVAE(), short, run)
-    assert [attempt.epochs for attempt in run.history.attempts] == [2, 4]
+    assert [attempt.epochs for attempt in run.history.attempts] == [2, 4, 2]
     assert trial.algorithm.epochs == len(trial.records)

@@ -184,13 +184,17 @@ def test_networks_that_are_tried_are_parts_of_one_tracked_run(clusters) -> None:
     tried = replace(VAE, richer=True, epochs=1)
     tried.fit(*clusters, run=run)
     (entries,) = Memory.RUNS.values()
-    assert [part for part, _, values in entries if "epoch" in values] == ["part-0", "part-1"]
+    assert [part for part, _, values in entries if "epoch" in values] == [
+        "part-0",
+        "part-1",
+        "part-2",
+    ]
     assert [part for part, _, values in entries if "best/epoch" in values] == [""]
     Memory.RUNS.clear()
     nf.Blend(parts=(nf.EASE(l2=3.0), tried), weights=(1, 1)).fit(*clusters, run=run)
     (entries,) = Memory.RUNS.values()
     parts = [part for part, _, values in entries if "epoch" in values]
-    assert parts == ["part-1/part-0", "part-1/part-1"]
+    assert parts == ["part-1/part-0", "part-1/part-1", "part-1/part-2"]
     assert [part for part, _, values in entries if "best/epoch" in values] == ["part-1"]
 
 

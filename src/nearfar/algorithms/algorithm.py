@@ -21,6 +21,7 @@ from nearfar.models.model import Model
 from nearfar.train.callback import StartReport, reported
 from nearfar.train.progress import with_progress
 from nearfar.train.run import Run
+from nearfar.vae.likelihoods.likelihood import TrainingCounts
 
 PACKAGE = __name__.rpartition(".")[0]
 
@@ -136,11 +137,15 @@ class Algorithm(Settings, ABC):
         """
         return Requirements()
 
-    def alternatives(self) -> tuple[Self, ...]:
+    def alternatives(self, catalogue: TrainingCounts | None = None) -> tuple[Self, ...]:
         """Return the variants of this algorithm that `fit` compares on validation users.
 
         Without validation users `fit` takes the first. Most algorithms have only one. A variant
         has no alternatives of its own.
+
+        Args:
+            catalogue: counts of the training data. Without it, variants whose settings depend on
+                the data are left out.
         """
         return (self,)
 

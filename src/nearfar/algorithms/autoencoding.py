@@ -135,14 +135,16 @@ class AutoencoderAlgorithm(Algorithm):
         def fit_one(algorithm: AutoencoderAlgorithm, run: Run) -> Autoencoder:
             return _fit_one(algorithm, train, validation, run)
 
-        return best_attempt(self.candidates(validation), fit_one, run or Run())
+        catalogue = TrainingCounts(train.item_counts, train.n_users)
+        return best_attempt(self.candidates(catalogue, validation), fit_one, run or Run())
 
-    def candidates(self, validation: FoldIn | None) -> tuple[Self, ...]:
+    def candidates(self, catalogue: TrainingCounts, validation: FoldIn | None) -> tuple[Self, ...]:
         """Return the algorithms to fit: all alternatives with validation users, else the first."""
-        return self.alternatives()[: None if validation is not None else 1]
+        return self.alternatives(catalogue)[: None if validation is not None else 1]
 
     def as_fitted(self, model: Model) -> Self:
-        for alternative in self.alternatives():
+        catalogue = TrainingCounts(model.popularity, model.n_train_users)
+        for alternative in self.alternatives(catalogue):
             architecture = alternative.architecture(len(model.popularity))
             if isinstance(model, Autoencoder) and model.architecture == architecture:
                 return alternative

@@ -10,12 +10,16 @@ from nearfar.algorithms.recipe import EvidenceBound, Network, Training, optimise
 from nearfar.core.ranges import NonNegativeInt, PositiveFloat, PositiveInt
 from nearfar.train.plan import OptimiserName, Phase, TrainingPlan
 from nearfar.vae.corruption.corruption import Dropout
+from nearfar.vae.encoders.base import Base
 from nearfar.vae.initialisers.initialiser import Initialiser
 from nearfar.vae.initialisers.spectral import Spectral
+from nearfar.vae.likelihoods.by_size import EXACT_ITEMS
+from nearfar.vae.likelihoods.gaussian import Gaussian
 from nearfar.vae.likelihoods.likelihood import TrainingCounts
 from nearfar.vae.objective import Objective
 from nearfar.vae.priors.normal import Normal
 from nearfar.vae.priors.prior import Prior
+from nearfar.vae.weights.constant import ConstantWeight
 from nearfar.vae.weights.cosine import Cosine
 from nearfar.vae.weights.linear_anneal import LinearAnneal
 from nearfar.vae.weights.weight import Weight
@@ -40,6 +44,23 @@ no statistic of the data was found to predict which. Where it is too rich, the v
 stalls, so there is patience; it is eight epochs, because on some data the score falls for seven
 epochs and is best in the end.
 """
+
+
+GAUSSIAN: Mapping[str, Any] = {
+    "n_latent": 700,
+    "encoder": Base(hidden=(700,)),
+    "decoder_hidden": (),
+    "likelihood": Gaussian(negative_weight=1.0),
+    "initialiser": Spectral(damping=0.4, biases="zero"),
+}
+"""The settings of the Gaussian network: a linear decoder trained by squared errors.
+
+Where linear models rank better than the multinomial likelihood, this network is level with them
+(docs/defaults.md). Its beta depends on the data (`gaussian_beta`), and its learning rate is half of
+the plain network's, if that is not set.
+"""
+
+GAUSSIAN_BETA = 0.7
 
 
 @dataclass(frozen=True)
@@ -67,9 +88,10 @@ class MultVAE(Network, EvidenceBound, Training):
         noise: whether z is sampled in training, as published, or is the posterior's mean.
         schedule: factor of the learning rate over the course of training. By default it falls
             along half a cosine to a twentieth.
-        richer: whether to also train a network that keeps more of each history (`RICHER`), and
-            return the better one on the validation users. By default true if the network, its
-            corruption, likelihood and beta all have their defaults.
+        richer: whether to also train a network that keeps more of each history (`RICHER`) and,
+            up to 200,000 items, one with a Gaussian likelihood and a linear decoder (`GAUSSIAN`),
+            and return the best of the three on the validation users. By default true if the
+            network, its corruption, likelihood and beta all have their defaults.
         optimiser: "adam"; or for tables with one row per item "lazy_adam", which leaves the rows
             that a batch does not touch unchanged, or "row_adam", which also keeps no moments per
             entry (a third of the memory). By default "adam" with the exact likelihood, else
@@ -96,7 +118,7 @@ class MultVAE(Network, EvidenceBound, Training):
     optimiser: OptimiserName | None = None
     richer: bool | None = field(default=None, repr=False)
 
-    def alternatives(self) -> tuple[Self, ...]:
+    def alternatives(self, catalogue: TrainingCounts | None = None) -> tuple[Self, ...]:
         richer = self.richer
         if richer is None:
             default = MultVAE()
@@ -104,7 +126,14 @@ class MultVAE(Network, EvidenceBound, Training):
         if not richer:
             return (self,)
         plain = replace(self, richer=False)
-        return (plain, replace(plain, **RICHER))
+        others = [replace(plain, **RICHER)]
+        if catalogue is not None and catalogue.n_items <= EXACT_ITEMS:
+            rate = self.training(catalogue).learning_rate
+            others.append(replace(
+                plain, **GAUSSIAN, beta=ConstantWeight(gaussian_beta(catalogue)),
+                learning_rate=rate / 2 if self.learning_rate is None else rate,
+            ))  # fmt: skip
+        return (plain, *others)
 
     def plan(self, catalogue: TrainingCounts | None = None) -> TrainingPlan:
         optimiser = optimiser_of(self.optimiser, self.likelihood, catalogue)
@@ -113,3 +142,18 @@ class MultVAE(Network, EvidenceBound, Training):
 
     def objective(self, catalogue: TrainingCounts, seed: int) -> Objective:
         return self.evidence_bound(catalogue, seed, self.prior, self.n_latent)
+
+
+def gaussian_beta(catalogue: TrainingCounts) -> float:
+    """Return the weight of the KL term of the Gaussian network.
+
+    A linear autoencoder with a Gaussian likelihood drops the directions of the data whose
+    eigenvalue of X'X is below beta times the number of users, so the weight falls with the users,
+    as a ridge penalty would. It is .7 interactions / (users max(users, items)).
+
+    Args:
+        catalogue: counts of the training data.
+    """
+    larger = max(catalogue.n_users, catalogue.n_items)
+    share = float(catalogue.item_counts.sum()) / (max(catalogue.n_users, 1) * max(larger, 1))
+    return float(f"{GAUSSIAN_BETA * share:.2g}")

@@ -20,6 +20,7 @@ from nearfar.core.vocabulary import Vocabulary
 from nearfar.data.interactions import Interactions
 from nearfar.models.autoencoder import Autoencoder
 from nearfar.vae.initialisers.saved import COLUMNS, Saved
+from nearfar.vae.likelihoods.likelihood import TrainingCounts
 
 
 class ModelOnCatalogue:
@@ -81,7 +82,7 @@ def warm_started(
             "only an autoencoder can start from earlier weights; the bundle is of "
             f"{bundle.metadata.algorithm}, and the algorithm is {type(algorithm).__name__}"
         )
-    alternatives = algorithm.alternatives()
+    alternatives = algorithm.alternatives(TrainingCounts(model.popularity, model.n_train_users))
     matching = next((a for a in alternatives if not _differences(model, a)), None)
     if matching is None:
         names = ", ".join(_differences(model, alternatives[0]))

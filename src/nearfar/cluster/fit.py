@@ -87,7 +87,8 @@ def fit_histories(
 
     start = start_report(shareable, histories.n_users, len(histories.items), run)
     with reported(run.callbacks, run.history, start):
-        return best_attempt(shareable.candidates(validation), fit_one, run)
+        catalogue = TrainingCounts(histories.item_counts, histories.n_users)
+        return best_attempt(shareable.candidates(catalogue, validation), fit_one, run)
 
 
 def _fit_one(
