@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nearfar.algorithms.algorithm import Algorithm, make_algorithm, names, presets
-from nearfar.algorithms.autoencoding import best_attempt
+from nearfar.algorithms.best_attempt import best_attempt
 from nearfar.algorithms.multvae import MultVAE
 from nearfar.algorithms.pia import PIA
 from nearfar.core.errors import CollapsedError, DivergedError, StoppedError
@@ -161,6 +161,11 @@ def test_the_gaussian_network_has_a_beta_and_a_rate_for_its_data() -> None:
     assert gaussian.likelihood == Gaussian(1.0)
     assert (gaussian.n_latent, gaussian.decoder_hidden, gaussian.alignment) == (700, (), PIA())
     assert gaussian.plan(catalogue).learning_rate == plain.plan(catalogue).learning_rate / 2
+    train = synthetic_interactions("100x50x1000", seed=3)
+    counts = TrainingCounts(train.item_counts, train.n_users)
+    short = MultVAE(epochs=1, richer=True)
+    fitted = short.alternatives(counts)[2].fit(train, run=Run(device="cpu"))
+    assert short.as_fitted(fitted) == short.alternatives(counts)[2]
     own_rate = MultVAE(learning_rate=0.01, richer=True).alternatives(catalogue)[2]
     assert own_rate.learning_rate == 0.01
     large = TrainingCounts(np.ones(EXACT_ITEMS + 1, np.int64), 100)

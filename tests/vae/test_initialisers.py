@@ -49,6 +49,21 @@ def test_leading_directions_are_the_singular_vectors() -> None:
     np.testing.assert_allclose(np.abs(np.sum(found * vt[:3].T, 0)), 1, atol=1e-3)
 
 
+def test_biases_are_zero_where_scores_are_no_logarithms(clusters) -> None:
+    """The weights are the same as with biases of popularity, and the decoder may be linear."""
+    built = []
+    for biases in ("zero", "popularity"):
+        network = Architecture(24, 4, Base((6,)), (), Dropout()).build(
+            torch.Generator().manual_seed(0)
+        )
+        Spectral(damping=0.4, biases=biases).apply(network, clusters[0].x, 0)
+        built.append(network.decoder.out)
+    assert (built[0].bias == 0).all()
+    assert built[1].bias.abs().max() > 0.1
+    assert torch.equal(built[0].weight, built[1].weight)
+    assert built[0].weight.abs().sum() > 1
+
+
 @pytest.mark.parametrize("hidden", [(12,), (12, 10)])
 def test_histories_pass_through_as_a_linear_autoencoder(clusters, hidden) -> None:
     """With all other weights zero and small signals, logits are x~ V V' plus log popularity."""

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 
 from nearfar.algorithms.algorithm import Algorithm, check_not_empty, start_report
-from nearfar.algorithms.autoencoding import AutoencoderAlgorithm, best_attempt
+from nearfar.algorithms.autoencoding import AutoencoderAlgorithm
+from nearfar.algorithms.best_attempt import best_attempt
 from nearfar.cluster.histories import PART_USERS, Histories, write_histories
 from nearfar.cluster.team import Team, error_of
 from nearfar.cluster.training import FITTED, Task, check_shareable, train_part
