@@ -58,8 +58,9 @@ def hold_out_users(
     if n_held_out == 0 or n_held_out >= interactions.n_users:
         raise EmptyDataError(
             f"only {len(candidates):,} of {interactions.n_users:,} users have {MIN_ITEMS} items or "
-            "more, too few to hold out: train without validation (--validation-share 0; in Python "
-            "validation=None) or on more data; from single items only popularity can be learnt"
+            "more, too few to hold out: train without validation (nearfar train ALGORITHM --data "
+            "LOG --validation-share 0; in Python validation=None) or on more data; from single "
+            "items only popularity can be learnt (ALGORITHM popularity)"
         )
     held_out_rows = np.sort(rng.choice(candidates, n_held_out, replace=False))
     train_rows = np.setdiff1d(np.arange(interactions.n_users), held_out_rows)
