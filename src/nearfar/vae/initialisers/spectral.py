@@ -57,6 +57,8 @@ class Spectral(Initialiser):
             decomposition and multiplied by it after, as in the filters of Shen et al. 2021 (GF-CF,
             which has .5). With a large catalogue and short histories, the directions otherwise
             describe only a few popular items.
+        biases: initial biases of the output layer: "popularity" for a likelihood whose scores are
+            logarithms of probabilities, "zero" for the Gaussian one.
 
     Examples:
         >>> nf.MultVAE(initialiser=nf.initialisers.Spectral(iterations=4)).initialiser.iterations
