@@ -55,8 +55,8 @@ GAUSSIAN: Mapping[str, Any] = {
 """The settings of the Gaussian network: a linear decoder trained by squared errors.
 
 Where linear models rank better than the multinomial likelihood, this network comes near them or is
-level with them (docs/defaults.md). Its beta depends on the data (`gaussian_beta`), and its learning rate is half of
-the plain network's, if that is not set.
+level with them (docs/defaults.md). Its beta depends on the data (`gaussian_beta`), and its learning
+rate is half of the plain network's, if that is not set.
 """
 
 GAUSSIAN_BETA = 0.7
@@ -148,8 +148,8 @@ def gaussian_beta(catalogue: TrainingCounts) -> float:
 
     A linear autoencoder with a Gaussian likelihood drops the directions of the data whose
     eigenvalue of X'X is below beta times the number of users, so the weight falls with the users,
-    as a ridge penalty would (Lucas et al., Don't Blame the ELBO!, 2019, on linear VAEs). The rule is
-    ours: .7 interactions / (users max(users, items)).
+    as a ridge penalty would (Lucas et al., Don't Blame the ELBO!, 2019, on linear VAEs). The rule
+    is ours: .7 interactions / (users max(users, items)).
 
     Args:
         catalogue: counts of the training data.
