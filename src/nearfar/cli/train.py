@@ -37,6 +37,7 @@ from nearfar.evaluation.paired import compare
 from nearfar.evaluation.text import p_value, remark_on_depths
 from nearfar.metrics.ndcg import NDCG
 from nearfar.models.constant import Constant
+from nearfar.models.model import Model
 from nearfar.train.history import History
 from nearfar.train.run import Precision, Run
 from nearfar.train.tracking import check_targets, trackers
@@ -154,7 +155,7 @@ def train(
     rows = []
     if trained.evaluation is not None:
         rows = [[str(m), f"{trained.evaluation.mean(m):.4f}"] for m in trained.evaluation.per_user]
-    _report_outcome(trained, history, interactions, validation, out, output)
+    _report_outcome(trained, history, validation, out, output)
     output.result(
         {
             "bundle": str(out), "algorithm": algorithm,
@@ -212,19 +213,14 @@ def _initialise(
 
 
 def _report_outcome(
-    trained: TrainedBundle,
-    history: History,
-    train: Interactions,
-    validation: FoldIn | None,
-    out: Path,
-    output: Output,
+    trained: TrainedBundle, history: History, validation: FoldIn | None, out: Path, output: Output
 ) -> None:
     """Print what explains the result: too large cutoffs, popularity, attempts, an interruption."""
     if trained.evaluation is not None and validation is not None:
         remark = remark_on_depths(trained.evaluation.per_user, validation)
         if remark:
             output.remark(remark)
-        if warning := _below_popularity(trained.evaluation, train, validation):
+        if warning := _below_popularity(trained.bundle.model, trained.evaluation, validation):
             output.warning(warning)
     for attempt in history.attempts:
         outcome = attempt.error if attempt.score is None else f"{attempt.score:.4f}"
@@ -236,10 +232,10 @@ def _report_outcome(
         )
 
 
-def _below_popularity(model: Evaluation, train: Interactions, validation: FoldIn) -> str:
+def _below_popularity(model: Model, evaluation: Evaluation, validation: FoldIn) -> str:
     """Return a warning if popularity, which costs nothing, ranks better on validation users."""
-    popularity = evaluate(Constant(train.item_counts, train.n_users), validation, [NDCG(100)])
-    pair = compare(popularity, model, NDCG(100))
+    popularity = evaluate(Constant(model.popularity, model.n_train_users), validation, [NDCG(100)])
+    pair = compare(popularity, evaluation, NDCG(100))
     if pair.difference >= 0:
         return ""
     doubt = "" if pair.p is not None and pair.p < LEVEL else ", which may be chance"

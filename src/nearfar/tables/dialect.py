@@ -42,10 +42,10 @@ class TextOptions:
             UTF-16 after its byte order mark.
         separator: the separator of cells; None to infer it from the first lines.
         quoting: "double": a double quote at the start of a cell protects separators and newlines
-            up to the next quote, and two quotes are one character, also where the lines inside look
-            like rows; "none": quotes are ordinary
-            characters; "auto": "none" if cells are separated by tabs and the header is not quoted,
-            else "double".
+            up to the next quote, also where the lines inside look like rows, and two quotes are one
+            character; "none": quotes are ordinary characters; "auto": "none" if cells are separated
+            by tabs and the header is not quoted, else as "double", but lines inside a quote that
+            look like rows are refused.
         header: whether the first line is a header; None: it is one unless it has only numbers.
 
     Raises:

@@ -55,7 +55,7 @@ def columns_by_role(
 
 
 def _is_in_another_list(table: TableReader, column: str, ids: Mapping[str, str]) -> bool:
-    """Return whether a column has not one value for each event.
+    """Return whether a column has several values for an event, or values of other events.
 
     Lists of values beside each other are columns of one table: {"items": [7, 9], "times": [1, 2]}.
     A list of a name for events ("events", "plays", "timestamps") in each item holds its events.

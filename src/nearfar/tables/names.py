@@ -31,9 +31,9 @@ BEFORE = frozenset(
     )
 )
 AFTER = BEFORE | frozenset(words("no num number key sk pk hash uuid guid"))
+"""Words for an id before or after the entity. "num" before it is a count: "num items"."""
 COUNTS_OR_NUMBERS = frozenset(words("numero nr nbr"))
 """Words for a number that mean a count before a plural."""
-"""Words for an id before or after the entity. "num" before it is a count: "num items"."""
 OLD_STATES = frozenset(words("before old previous prior oldvalue oldvalues oldimage"))
 """Keys of what a changed row was before."""
 COUNTING = frozenset(words("n no nr num number count total sum mean avg max min"))
